@@ -1,0 +1,144 @@
+"""Rewrites the README's tables and the pictures in docs/ from the result files: `python benchmarks/report.py`.
+
+With --check nothing is written, and the exit code is 1 where the README or a picture is stale.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import records
+import tasks
+
+Lines = dict[tuple[Any, ...], dict[str, Any]]
+KEEP = "results"  # the entry of a picture's metadata that names the results it shows
+
+
+def judged(lines: Lines) -> Lines:
+    """The lines of the judging seeds, by task: what was tried on other seeds is no result."""
+    return {key[:1]: line for key, line in lines.items() if key[1:] == (tasks.FIRST_SEED, tasks.SEEDS)}
+
+
+def learning_table(lines: Lines) -> str:
+    heads = ("task", "steps", "score (95 % interval)", "interquartile mean", "bar", "met", "published")
+    rows = []
+    for task in tasks.LEARNING:
+        if line := lines.get((task.name,)):
+            score = f"{line['mean']:.4g} ({line['low']:.4g} to {line['high']:.4g})"
+            bar = {"higher": "at least ", "lower": "at most "}[line["better"]] if line["judged"] == "mean" else "each "
+            published = f"{line['published']}, {line['source']}"
+            steps = f"{line['num_steps']:,}"
+            met = "yes" if line["passed"] else "no"
+            rows.append((task.name, steps, score, f"{line['iqm']:.4g}", f"{bar}{line['bar']:.4g}", met, published))
+    return records.table(heads, rows) + "\n\n" + footer(lines)
+
+
+def throughput_table(lines: Lines) -> str:
+    heads = ("task", "measured", "jaxrl", "peer", "ratio (spread)", "bar", "met", "return, jaxrl / peer")
+    rows = []
+    for task in tasks.SPEED:
+        for line in (line for key, line in lines.items() if key[0] == task.name):
+            ratio = f"{line['ratio']:.2f} ({line['ratio_low']:.2f} to {line['ratio_high']:.2f})" if line["peer"] else ""
+            peer = f"{line['peer']} {line['peer_versions'].get(line['peer'].lower(), '')}: {figure(line['theirs'])}" \
+                if line["peer"] else ""  # fmt: skip
+            returns = f"{line['our_return']:.0f} / {line['their_return']:.0f}" if line["peer"] else ""
+            met = "yes" if line["passed"] else "no"
+            rows.append(
+                (task.name, line["metric"], figure(line["ours"]), peer, ratio, f"{line['bar']:.3g}", met, returns)
+            )
+    return records.table(heads, rows) + "\n\n" + footer(lines)
+
+
+def figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def footer(lines: Lines) -> str:
+    """Where and when the lines were measured."""
+    if not lines:
+        return "No results yet."
+    last = max(lines.values(), key=lambda line: line["date"])
+    return f"On {last['machine']}, jax {last['versions']['jax']}; the newest line is of {last['date'][:10]}."
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """The text with the content between `<!-- results:name -->` and `<!-- /results -->`."""
+    begin, end = f"<!-- results:{name} -->", "<!-- /results -->"
+    filled, count = re.subn(
+        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(f"README.md should hold {begin} ... {end} once, not {count} times")
+    return filled
+
+
+def draw_curves(axes: Any, lines: Lines) -> None:
+    for name in ("ppo-cartpole-50k", "ppo-cartpole-100k"):
+        if line := lines.get((name,)):
+            curve = line["curve"]
+            axes.plot(curve["steps"], curve["iqm"], label=f"{line['num_steps']:,} steps")
+            axes.fill_between(curve["steps"], curve["low"], curve["high"], alpha=0.25)
+    axes.set(xlabel="environment steps", ylabel="return while training", title="PPO on CartPole-v1, 10 seeds")
+    axes.legend(title="interquartile mean, 95 % band")
+
+
+def draw_speed(axes: Any, lines: Lines) -> None:
+    peers = {peer.name for peer in tasks.PEERS.values()}
+    rows = [line for line in lines.values() if line["metric"] == tasks.FASTER and line["peer"] in peers]
+    for place, line in enumerate(reversed(rows)):
+        around = [[line["ratio"] - line["ratio_low"]], [line["ratio_high"] - line["ratio"]]]
+        axes.barh(place, line["ratio"], xerr=around, color="tab:blue", capsize=3)
+        axes.plot([line["bar"]] * 2, [place - 0.4, place + 0.4], color="black")
+    axes.set_yticks(range(len(rows)), [f"{line['task']} / {line['peer']}" for line in reversed(rows)])
+    axes.set(xlabel="steps per second, jaxrl / peer (black: the bar)", title="Training speed, same settings")
+
+
+def digest(lines: Lines) -> str:
+    return hashlib.sha256(json.dumps(sorted(map(str, lines.items()))).encode()).hexdigest()
+
+
+def picture_is_fresh(path: Path, lines: Lines) -> bool:
+    from PIL import Image
+
+    if not path.exists():
+        return False
+    with Image.open(path) as image:
+        return image.info.get(KEEP) == digest(lines)
+
+
+def save_picture(path: Path, draw: Any, lines: Lines) -> None:
+    from matplotlib.figure import Figure
+
+    picture = Figure(figsize=(7, 3.6), layout="constrained")
+    draw(picture.add_subplot(), lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.savefig(path, dpi=120, metadata={KEEP: digest(lines)})
+
+
+def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is stale")
+    check = parser.parse_args().check
+    learning = judged(records.newest(results / "learning.jsonl", "task", "first_seed", "num_seeds"))
+    speed = records.newest(results / "throughput.jsonl", "task", "metric")
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    fresh = fill(fill(text, "learning", learning_table(learning)), "throughput", throughput_table(speed))
+    pictures = {"learning_curves.png": (draw_curves, learning), "speed.png": (draw_speed, speed)}
+    stale = ["README.md"] * (fresh != text)
+    for name, (draw, lines) in pictures.items():
+        if not picture_is_fresh(root / "docs" / name, lines):
+            stale.append(f"docs/{name}")
+            if not check:
+                save_picture(root / "docs" / name, draw, lines)
+    if not check:
+        readme.write_text(fresh, encoding="utf-8")
+    elif stale:
+        raise SystemExit(f"stale: {', '.join(stale)}; run python benchmarks/report.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What jaxrl is measured on: one table of learning tasks, one of speed tasks. Imports nothing heavy."""
+
+from typing import Any, NamedTuple
+
+SEEDS = 10
+FIRST_SEED = 1000  # seeds 1000 to 1009 are for judging only: tune on others
+
+
+class LearningTask(NamedTuple):
+    """A training budget and a bar. Scores are of the greedy policy after training."""
+
+    name: str
+    algorithm: str
+    environment: str
+    num_steps: int  # environment steps of one seed, over all rows, warm-up included
+    bar: float
+    published: str  # the figure to compare with
+    source: str  # who published it
+    better: str = "higher"  # or "lower": a control, which must stay below its bar
+    judged: str = "mean"  # the unfavourable end of its 95 % interval; or "every seed": a plain count
+    tolerance: float = 0.0  # how far below the bar a seed may end, of "every seed"
+    statistic: str = "return"  # mean return, or a measure of the environment; "exact return" is not sampled
+    episodes: int = 100  # of each seed, from start states that all seeds share
+    options: dict[str, Any] = {}  # what `jaxrl.train` is told beside the preset
+    control: str = ""  # the task that trains the same without the part under test
+
+
+CORRIDOR: dict[str, Any] = {"environment_options": {"length": 20}}
+OPTIMUM = "exact, by dynamic programming"
+
+LEARNING = (
+    LearningTask("ppo-cartpole-50k", "ppo", "cartpole", 50_000, 475.0, "500 at 100k (1 run)", "RL Baselines3 Zoo"),
+    LearningTask("ppo-cartpole-100k", "ppo", "cartpole", 100_000, 490.0, "490 at 500k (3 seeds)", "CleanRL docs"),
+    LearningTask("ppo-acrobot-150k", "ppo", "acrobot", 150_000, -82.0, "-86.4 at 500k (3 seeds)", "CleanRL docs"),
+    LearningTask(
+        "ppo-pendulum-100k", "ppo", "pendulum", 100_000, -180.0, "-237 at 300k (25 seeds)", "MushroomRL benchmark",
+        episodes=1000,
+    ),
+    LearningTask("dqn-cartpole-50k", "dqn", "cartpole", 50_000, 475.0, "478 at 100k (5 seeds)", "Jaxplorer"),
+    LearningTask(
+        "recurrent-ppo-t-maze", "ppo", "t_maze", 300_000, 0.95, "none: our target", "a corridor of 20 (Bakker 2002)",
+        statistic="success", options=CORRIDOR | {"network": {"cell": "gru"}}, control="feedforward-ppo-t-maze",
+    ),
+    LearningTask(
+        "feedforward-ppo-t-maze", "ppo", "t_maze", 300_000, 0.6, "0.5, a guess", "the control, without a memory",
+        better="lower", statistic="success", options=CORRIDOR | {"network": {"cell": None}},
+    ),
+    LearningTask(
+        "q-learning-taxi", "q_learning", "taxi", 2_000_000, 7.93, "7.93, the optimum", OPTIMUM,
+        judged="every seed", tolerance=0.01, statistic="exact return",
+    ),
+    LearningTask(
+        "q-learning-frozen-lake-4x4", "q_learning", "frozen_lake", 2_000_000, 0.740, "0.740, optimal at discount 0.99",
+        OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
+        options={"environment_options": {"slippery": True}},
+    ),
+    LearningTask(
+        "q-learning-frozen-lake-8x8", "q_learning", "frozen_lake", 40_000_000, 0.863, "0.863, optimal at discount 0.99",
+        OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
+        options={"environment_options": {"layout": "8x8", "slippery": True}},
+    ),
+    LearningTask(
+        "q-learning-cliff-walking", "q_learning", "cliff_walking", 500_000, -13.0, "-13, the optimum", OPTIMUM,
+        judged="every seed", tolerance=1e-6, statistic="exact return",
+    ),
+)  # fmt: skip
+
+
+class Settings(NamedTuple):
+    """One timed training, in jaxrl's words; every worker takes it as JSON and reports in the same words."""
+
+    algorithm: str
+    environment: str
+    num_steps: int  # of one seed; a whole number of updates
+    num_envs: int
+    rollout_length: int
+    config: dict[str, Any]
+    network: dict[str, Any]
+    num_seeds: int = 1
+    seed: int = 0
+    calls: int = 3  # timed calls in one process, after an untimed one
+
+
+class Bar(NamedTuple):
+    metric: str  # "steps per second" (higher is better) or "compile seconds" (lower is better)
+    ratio: float  # ours / the peer's
+
+
+class SpeedTask(NamedTuple):
+    """The same settings on two sides, which run in turn, each in its own process."""
+
+    name: str
+    ours: Settings
+    peer: str  # a key of PEERS, or "jaxrl": ourselves with other settings
+    theirs: Settings
+    bars: tuple[Bar, ...]
+
+
+class StartTask(NamedTuple):
+    """The same command line twice, with one empty cache folder: seconds of compilation in the second start."""
+
+    name: str
+    command: tuple[str, ...]
+    bar: float
+
+
+class RepeatTask(NamedTuple):
+    """The same training many times: how many runs end before their time is up."""
+
+    name: str
+    settings: Settings
+    runs: int
+    seconds: float  # for each run
+    bar: int
+
+
+class Peer(NamedTuple):
+    name: str
+    requirements: str  # pinned, and installed into a virtual environment of its own
+    worker: str
+    note: str
+
+
+NOTE = "evaluation and callbacks off; seeds under vmap; gradients are clipped by element, episodes cut as if they ended"
+PEERS = {
+    "rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)
+}
+
+TANH_64 = {"hidden": [64, 64], "activation": "tanh"}
+PPO_LARGE = Settings(
+    "ppo", "cartpole", 499_712, 64, 128,
+    {
+        "num_epochs": 4, "num_minibatches": 4, "learning_rate": 2.5e-3, "discount": 0.99, "trace_decay": 0.95,
+        "clip_range": 0.2, "value_clip_range": 0.2, "entropy_coefficient": 0.01, "value_coefficient": 0.5,
+        "max_gradient_norm": 0.5,
+    },
+    TANH_64,
+)  # fmt: skip
+PPO_SMALL = PPO_LARGE._replace(  # Rejax's own configuration for CartPole
+    num_steps=100_000, num_envs=5, rollout_length=100,
+    config=PPO_LARGE.config | {"num_epochs": 5, "num_minibatches": 5, "learning_rate": 7.5e-4},
+)  # fmt: skip
+DQN = Settings(  # Rejax's own configuration for CartPole, with plain Q learning in place of dueling and double
+    "dqn", "cartpole", 50_000, 10, 1,
+    {
+        "gradient_steps": 0.5, "batch_size": 100, "buffer_size": 50_000, "learning_starts": 5_000,
+        "learning_rate": 1e-3, "discount": 0.99, "target_period": 5, "target_rate": 0.02, "epsilon_start": 1.0,
+        "epsilon_end": 0.05, "epsilon_steps": 25_000.0, "max_gradient_norm": 10.0, "huber_threshold": 1e6,
+    },
+    {"hidden": [64, 64], "activation": "silu"}, calls=2,
+)  # fmt: skip
+FASTER = "steps per second"
+COMPILES = Bar("compile seconds", 0.7)
+LARGE_8 = PPO_LARGE._replace(num_seeds=8, num_steps=253_952, calls=2)
+SMALL_8 = PPO_SMALL._replace(num_seeds=8, calls=2)
+
+SPEED = (
+    SpeedTask("ppo-64x128", PPO_LARGE, "rejax", PPO_LARGE, (Bar(FASTER, 2.0), COMPILES)),
+    SpeedTask("ppo-5x100", PPO_SMALL, "rejax", PPO_SMALL, (Bar(FASTER, 1.25), COMPILES)),
+    SpeedTask("ppo-64x128-8-seeds", LARGE_8, "rejax", LARGE_8, (Bar(FASTER, 2.5), COMPILES)),
+    SpeedTask("ppo-5x100-8-seeds", SMALL_8, "rejax", SMALL_8, (Bar(FASTER, 2.0), COMPILES)),
+    SpeedTask("dqn-buffer-50k", DQN, "rejax", DQN, (Bar(FASTER, 3.0), COMPILES)),
+    SpeedTask(
+        "dqn-buffer-1m", DQN._replace(config=DQN.config | {"buffer_size": 1_000_000}), "jaxrl", DQN,
+        (Bar(FASTER, 1 / 1.3),),
+    ),
+    StartTask("second-start", ("train", "ppo", "cartpole"), 1.0),
+    RepeatTask("32-seeds-end", PPO_SMALL._replace(num_seeds=32, num_steps=5_000, calls=1), 20, 120.0, 20),
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""What a program asks of JAX before its first array: the compilation cache, one device per core, compile times."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs on the disk, so that a second start of the same command need not compile again.
+
+    JAX's own setting (JAX_COMPILATION_CACHE_DIR, or the config option of that name) goes first.
+    """
+    config: Any = jax.config
+    if not config.jax_compilation_cache_dir:
+        config.update("jax_compilation_cache_dir", str(cache_folder()))
+        config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> Path:
+    """The folder for compiled programs in the user's cache folder."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "jaxrl" / "compiled"
+
+
+def use_cores(num_seeds: int) -> None:
+    """Let the CPU stand for several devices, so that each core trains its share of the seeds.
+
+    Too late once a backend runs, and not ours to change where XLA_FLAGS says how many devices there are.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    shares = max(count for count in range(1, min(cores, num_seeds) + 1) if num_seeds % count == 0)
+    if shares == 1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", shares)
+    except RuntimeError:
+        pass
+
+
+class CompileClock:
+    """Seconds that XLA spent on compilation (or on reading its cache) since the clock was made."""
+
+    _seconds = 0.0
+    _listening = False
+
+    def __init__(self) -> None:
+        if not CompileClock._listening:
+            CompileClock._listening = True
+            jax.monitoring.register_event_duration_secs_listener(CompileClock._listen)
+        self.start = CompileClock._seconds
+
+    @staticmethod
+    def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event.endswith("/backend_compile_duration"):
+            CompileClock._seconds += duration_secs
+
+    def seconds(self) -> float:
+        return CompileClock._seconds - self.start

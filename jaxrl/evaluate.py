@@ -1,0 +1,66 @@
+"""Unbiased evaluation: a fixed number of whole episodes, one per row, whatever their lengths."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl import trees
+from jaxrl.errors import UsageError
+from jaxrl.keys import inline
+from jaxrl.loop import collect
+from jaxrl.types import Agent, Array, Environment, Key, Tree
+from jaxrl.vectorize import vectorize
+
+
+class Episodes(NamedTuple):
+    """E episodes; a measure is its value at the episode's end."""
+
+    returns: Array  # float [E] (or [E, A])
+    lengths: Array  # int32 [E]
+    finished: Array  # bool [E]: False where the cap on steps came first
+    measures: dict[str, Array]  # {name: [E]}
+
+
+def evaluate(
+    agent: Agent, env: Environment, num_episodes: int, max_steps: int | None = None, explore: bool = False
+) -> Callable[..., Episodes]:
+    """A function (key, agent_state, task=env.params) -> Episodes: the first episode of each of E rows, greedy.
+
+    A row that has ended plays on, but only its first end counts: taking the first E ends of fewer rows would favour
+    short episodes. The key alone decides the starts, so equal keys compare policies on common ones. The agent's state
+    is only read.
+    """
+    limit = max_steps or env.max_steps
+    if limit is None:
+        raise UsageError("the environment has no time limit: give max_steps, or an episode might never end")
+    venv = vectorize(env._replace(max_steps=min(limit, env.max_steps or limit)), num_episodes)
+    roll = collect(agent, venv, 1)
+
+    def play(key: Key, agent_state: Any, task: Tree = env.params) -> Episodes:
+        reset_key, play_key = jax.random.split(inline(key))
+        state, timestep = venv.reset(reset_key, task)
+        waiting = Episodes(
+            timestep.info["episode_return"], timestep.info["episode_length"], jnp.zeros(num_episodes, bool),
+            {k: v for k, v in timestep.info.items() if k not in ("episode_return", "episode_length")},
+        )  # fmt: skip
+
+        def step(carry: Any) -> Any:
+            steps, state, timestep, memory, episodes = carry
+            step_key = jax.random.fold_in(play_key, steps)
+            state, timestep, memory, rollout, info = roll(step_key, agent_state, state, timestep, memory, task, explore)
+            info = {k: v[0] for k, v in info.items()}
+            now = Episodes(info.pop("episode_return"), info.pop("episode_length"), _whole(timestep.first), info)
+            return steps + 1, state, timestep, memory, trees.where(episodes.finished, episodes, now)
+
+        start = jnp.zeros((), jnp.int32), state, timestep, agent.begin(venv.num_rows), waiting
+        *_, episodes = jax.lax.while_loop(lambda c: ~jnp.all(c[-1].finished) & (c[0] < limit), step, start)
+        return episodes
+
+    return play
+
+
+def _whole(first: Array) -> Array:
+    """bool [N]: the environment's episode ended, from flags per row or per agent."""
+    return first if first.ndim == 1 else first.all(-1)

@@ -1,0 +1,228 @@
+"""The tables that every registered part is held to, and what compares, counts and compiles for them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl import agents, envs, loop, spaces, transforms, trees
+from jaxrl.networks import Settings
+from jaxrl.types import Environment
+from jaxrl.vectorize import vectorize
+
+# The tables ask what a program computes, not how fast: without optimisation it compiles in half of the time.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def quick(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function, compiler_options=QUICK)
+
+
+class Counted:
+    """A function that counts how often Python runs it: once per trace when it is compiled."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.count = function, 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.count += 1
+        return self.function(*args)
+
+
+def kinds(tree: Any) -> Any:
+    """Structure, shapes, dtypes and weak types of a tree (of arrays, or of their shapes)."""
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda x: x, tree))
+    return structure, [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in leaves]
+
+
+def plain(tree: Any) -> list[np.ndarray]:
+    """The leaves as numpy arrays; keys as their bits."""
+    leaves = jax.tree.leaves(tree)
+    is_key = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
+    return [np.asarray(jax.random.key_data(x) if key else x) for x, key in zip(leaves, is_key, strict=True)]
+
+
+def assert_equal(a: Any, b: Any) -> None:
+    """Bit for bit (NaN equals NaN)."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(plain(a), plain(b), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)
+
+
+def assert_close(a: Any, b: Any, tolerance: float) -> None:
+    """Numbers within tolerance (absolute, or relative where they exceed 1); integers and flags exactly."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(plain(a), plain(b), strict=True):
+        assert x.dtype == y.dtype
+        loose = tolerance if np.issubdtype(x.dtype, np.floating) else 0
+        np.testing.assert_allclose(x, y, rtol=loose, atol=loose)
+
+
+def differs(a: Any, b: Any) -> bool:
+    return any(not np.array_equal(x, y) for x, y in zip(plain(a), plain(b), strict=True))
+
+
+def checks_keys(function: Callable[..., Any], *args: Any) -> None:
+    """Raise where the function uses a key twice (found while it is traced)."""
+    with jax.debug_key_reuse(True):
+        jax.jit(lambda *args: function(*args)).trace(*args)
+
+
+# --- environments --------------------------------------------------------------------------------------------------
+
+VARIANTS: dict[str, Callable[[], Environment]] = {
+    "frozen_lake, slippery": lambda: envs.make("frozen_lake", slippery=True),
+    "cliff_walking, slippery": lambda: envs.make("cliff_walking", slippery=True),
+    "taxi, rainy, fickle, masked": lambda: envs.make("taxi", rainy=True, fickle=True, masked=True),
+    "gridworld, own map": lambda: envs.make("gridworld", layout="S.G/.#./S.."),
+    "one_hot(taxi)": lambda: transforms.one_hot(envs.make("taxi")),
+    "flatten(catch)": lambda: transforms.flatten(envs.make("catch")),
+    "sticky(masked_walk)": lambda: transforms.sticky(envs.make("masked_walk"), 0.5),
+    "sticky(quadratic)": lambda: transforms.sticky(envs.make("quadratic"), 0.5),
+}
+WORLDS = {name: functools.partial(envs.make, name) for name in envs.names()} | VARIANTS
+
+
+class Walk(NamedTuple):
+    """A random walk of T steps of N rows; a row starts anew after a termination. Leaves [T, N, ...]."""
+
+    key: Any  # of the step
+    state: Any
+    action: Any
+    after: Any  # (state, obs, reward, terminated): what the step gave back
+    first_obs: Any  # of the start that was drawn in this step
+    legal: Any  # bool: of the state before; () where every action is
+    measures: dict[str, Any]  # of the state after
+
+
+@functools.cache
+def world(name: str) -> Environment:
+    return WORLDS[name]()
+
+
+@functools.cache
+def walk(name: str, num_steps: int = 150, num_rows: int = 8) -> Walk:
+    return quick(lambda key: random_walk(world(name), key, num_steps, num_rows))(jax.random.key(1))
+
+
+def random_walk(env: Environment, key: Any, num_steps: int, num_rows: int) -> Walk:
+    def rows(function: Callable[..., Any], *args: Any) -> Any:
+        return jax.vmap(function, (0,) * len(args) + (None,))(*args, env.params)
+
+    def step(state: Any, key: Any) -> Any:
+        act_key, step_key, reset_key = (jax.random.split(k, num_rows) for k in jax.random.split(key, 3))
+        legal = () if env.legal_actions is None else rows(env.legal_actions, state)
+        action = jax.vmap(functools.partial(random_action, env))(act_key, legal)
+        after = rows(env.step, step_key, state, action)
+        fresh, first_obs = rows(env.reset, reset_key)
+        measures = {} if env.measure is None else rows(env.measure, after[0])
+        return trees.where(after[3], fresh, after[0]), Walk(step_key, state, action, after, first_obs, legal, measures)
+
+    start_key, *keys = jax.random.split(key, num_steps + 1)
+    state = rows(env.reset, jax.random.split(start_key, num_rows))[0]
+    return jax.lax.scan(step, state, jnp.stack(keys))[1]
+
+
+def random_action(env: Environment, key: Any, legal: Any) -> Any:
+    if env.legal_actions is None:
+        return spaces.sample(env.action_space, key)
+    return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf)).astype(env.action_space.dtype)
+
+
+# --- agents --------------------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """An algorithm in one of its forms, as small as it can be."""
+
+    algorithm: str
+    make: Callable[[], Environment]
+    config: dict[str, Any] = {}
+    network: Settings = Settings(hidden=(8,))
+    num_envs: int = 4
+    rollout_length: int = 6
+
+
+def _world(name: str, **options: Any) -> Callable[[], Environment]:
+    return lambda: envs.make(name, **options)
+
+
+_DQN = {"buffer_size": 96, "batch_size": 16, "learning_starts": 48, "gradient_steps": 0.1, "learning_rate": 0.01}
+_PPO = {"num_epochs": 2, "num_minibatches": 2, "learning_rate": 0.01}
+_NORMALISED = _PPO | {"normalise_observations": True, "normalise_rewards": True}
+
+ROWS = {
+    "random": Row("random", _world("multi_discrete")),
+    "random, masked": Row("random", _world("masked_walk")),
+    "q_learning": Row("q_learning", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
+    "q_learning, masked": Row("q_learning", _world("taxi", masked=True, max_steps=4), {"initial_value": 1.0}),
+    "dqn": Row("dqn", _world("random_mdp", max_steps=5), _DQN),
+    "dqn, masked": Row("dqn", _world("masked_walk"), _DQN | {"target_period": 2, "target_rate": 1.0}),
+    "ppo": Row("ppo", _world("random_mdp", max_steps=5), _PPO),
+    "ppo, one row": Row("ppo", _world("chain"), _PPO | {"num_minibatches": 1}, num_envs=1, rollout_length=1),
+    "ppo, normalised": Row("ppo", _world("counter", length=4), _NORMALISED),
+    "ppo, continuous": Row("ppo", _world("quadratic"), _PPO | {"normalise_observations": True}),
+    "ppo, multi-discrete": Row("ppo", _world("multi_discrete"), _PPO),
+    "ppo, masked": Row("ppo", _world("masked_walk", length=4), _PPO),
+    "ppo, gru": Row("ppo", _world("t_maze", length=1), _PPO | {"chunk_length": 3}, Settings((8,), cell="gru", cell_size=4)),
+    "ppo, lstm, masked, normalised": Row(
+        "ppo", _world("masked_walk", length=4), _NORMALISED | {"chunk_length": 2},
+        Settings((8,), cell="lstm", cell_size=4),
+    ),
+}  # fmt: skip
+LEARNERS = [name for name, row in ROWS.items() if row.algorithm != "random"]
+
+
+class Case:
+    """A row of the table with its compiled functions, which all of its tests share."""
+
+    def __init__(self, name: str) -> None:
+        row = ROWS[name]
+        self.env = agents.adapt(row.algorithm, row.make())
+        self.config = agents.algorithm(row.algorithm).config(**row.config)
+        self.agent = agents.make(row.algorithm, self.env, row.network, self.config)
+        self.venv = vectorize(self.env, row.num_envs)
+        self.trainer = loop.make_trainer(self.agent, self.venv, row.rollout_length)
+        self.counted = Counted(self.trainer.step)
+        self.init, self.step = quick(self.trainer.init), quick(self.counted)
+        self.init_many, self.step_many = quick(jax.vmap(self.trainer.init)), quick(jax.vmap(self.trainer.step))
+        self.act = quick(self.agent.act)
+        self.act_greedy = quick(lambda *args: self.agent.act(*args, explore=False))
+        self.learn = quick(self.agent.learn)
+        roll = loop.collect(self.agent, self.venv, row.rollout_length)
+        self.roll = quick(lambda key, s: roll(key, s.agent, s.env, s.timestep, s.carry, s.task))
+
+    @functools.cached_property
+    def history(self) -> list[Any]:
+        """[TrainState]: after 0, 1, 2 and 3 updates of one seed."""
+        states = [self.init(jax.random.key(0))]
+        for _ in range(3):
+            states.append(self.step(states[-1])[0])
+        return states
+
+    @functools.cached_property
+    def rollout(self) -> Any:
+        return self.roll(jax.random.key(5), self.history[1])[3]
+
+    @functools.cached_property
+    def many(self) -> Any:
+        """TrainState [3, ...]: the starts of three seeds, the first of which is that of `history`."""
+        return self.init_many(jnp.stack([jax.random.key(0), jax.random.key(1), jax.random.key(2)]))
+
+
+@functools.cache
+def case(name: str) -> Case:
+    return Case(name)
+
+
+def lane(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def without_memory(state: Any) -> Any:
+    """The agent's state but for its buffer."""
+    return state._replace(buffer=()) if "buffer" in getattr(state, "_fields", ()) else state

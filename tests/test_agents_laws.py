@@ -1,0 +1,168 @@
+"""What every agent must not get wrong, in one table: endings, warm-up, masks, invalid steps, keys, counters."""
+
+import contracts
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from contracts import LEARNERS, ROWS, case, lane
+
+from jaxrl import transforms
+from jaxrl.loop import make_trainer
+from jaxrl.types import Environment
+from jaxrl.vectorize import vectorize
+
+every = pytest.mark.parametrize("name", ROWS)
+learners = pytest.mark.parametrize("name", LEARNERS)
+replay = pytest.mark.parametrize("name", [name for name in ROWS if "learning_starts" in ROWS[name].config])
+masked = pytest.mark.parametrize("name", [name for name in ROWS if "masked" in name])
+
+
+@every
+def test_no_key_is_used_twice(name):
+    this = case(name)
+    state = this.history[0]
+    contracts.checks_keys(this.trainer.init, jax.random.key(0))
+    contracts.checks_keys(this.agent.act, state.agent, jax.random.key(0), state.carry, state.timestep)
+    contracts.checks_keys(this.agent.learn, state.agent, jax.random.key(0), this.rollout)
+    contracts.checks_keys(this.trainer.step, state)
+
+
+def test_a_key_that_is_used_twice_is_found():
+    def twice(key):
+        return jax.random.normal(key) + jax.random.uniform(key)
+
+    with pytest.raises(Exception, match="[Kk]ey"):
+        contracts.checks_keys(twice, jax.random.key(0))
+
+
+@learners
+def test_a_termination_at_the_limit_is_a_termination(name):
+    """Where a step is both, the flag of the limit changes nothing that is learnt."""
+    this = case(name)
+    state, key, steps = this.history[3].agent, jax.random.key(2), this.rollout.steps
+    yes, no = jnp.ones_like(steps.valid), jnp.zeros_like(steps.valid)
+
+    def learn(terminated, truncated):
+        changed = steps._replace(terminated=terminated, truncated=truncated)
+        state_after, metrics = this.learn(state, key, this.rollout._replace(steps=changed))
+        return contracts.without_memory(state_after), metrics
+
+    contracts.assert_equal(learn(yes, yes), learn(yes, no))
+    assert contracts.differs(learn(yes, no), learn(no, yes))
+
+
+@learners
+def test_invalid_steps_change_nothing(name):
+    """What a dead agent's steps hold, even NaN, moves no parameter; the valid steps are learnt from."""
+    this = case(name)
+    state, key, steps = this.history[3].agent, jax.random.key(2), this.rollout.steps
+    dead = jnp.zeros_like(steps.valid).at[-2:, 0].set(True).at[0, -1].set(True)
+    if dead.all():
+        dead = jnp.zeros_like(dead)
+
+    def with_junk(junk):
+        def spoil(x):
+            if not jnp.issubdtype(x.dtype, jnp.floating):
+                return x
+            return jnp.where(dead.reshape(dead.shape + (1,) * (x.ndim - 2)), junk, x)
+
+        return this.rollout._replace(steps=jax.tree.map(spoil, steps)._replace(valid=~dead))
+
+    clean, spoilt = (this.learn(state, key, with_junk(junk)) for junk in (0.5, jnp.nan))
+    contracts.assert_equal(contracts.without_memory(clean[0]), contracts.without_memory(spoilt[0]))
+    assert all(np.isfinite(x).all() for x in contracts.plain(clean[1]))
+    assert contracts.differs(clean[0], this.learn(state, key, this.rollout)[0]) or not dead.any()
+    nothing = this.learn(state, key, this.rollout._replace(steps=steps._replace(valid=jnp.zeros_like(dead))))
+    assert all(np.isfinite(x).all() for x in contracts.plain(nothing[1]))
+
+
+@replay
+def test_nothing_changes_before_learning_starts(name):
+    """Alone and under vmap, parameters, target and optimiser keep their bits until the buffer is ready; then they move."""
+    this, config = case(name), ROWS[name].config
+    updates = -(-config["learning_starts"] // this.trainer.steps_per_update)
+    for step, start in ((this.step, this.history[0]), (this.step_many, this.many)):
+        state = start
+        for _ in range(updates - 1):
+            state = step(state)[0]
+            for part in ("params", "target", "optimiser"):
+                contracts.assert_equal(getattr(state.agent, part), getattr(start.agent, part))
+        assert np.all(np.asarray(state.agent.gradient_steps) == 0)
+        state = step(state)[0]
+        assert contracts.differs(state.agent.params, start.agent.params)
+        assert np.all(np.asarray(state.agent.gradient_steps) > 0)
+
+
+@masked
+def test_illegal_actions_are_never_taken(name):
+    """Of 100,000 actions, explored or greedy, with any mask, none is illegal; every legal one is explored."""
+    this, state = case(name), case(name).history[2]
+    n, rows = this.env.action_space.n, 100_000
+    legal = jax.random.bernoulli(jax.random.key(0), 0.5, (rows, n)).at[jnp.arange(rows), jnp.arange(rows) % n].set(True)
+    picks = jnp.arange(rows) % this.venv.num_rows
+    timestep, carry = (jax.tree.map(lambda x: x[picks], tree) for tree in (state.timestep, state.carry))
+    timestep = timestep._replace(obs=timestep.obs._replace(legal=legal))
+    for act in (this.act, this.act_greedy):
+        action = np.asarray(act(state.agent, jax.random.key(1), carry, timestep)[0])
+        assert np.asarray(legal)[np.arange(rows), action].all()
+        assert act is this.act_greedy or set(action) == set(range(n))
+
+
+@every
+def test_rows_act_independently(name):
+    """The actions of two rows, over 2000 draws, are uncorrelated: below 4 / sqrt(n)."""
+    this, state = case(name), case(name).history[0]
+    if this.venv.num_rows == 1:
+        return
+    keys = jax.random.split(jax.random.key(0), 2000)
+    draw = contracts.quick(jax.vmap(lambda key: this.agent.act(state.agent, key, state.carry, state.timestep)[0]))
+    actions = np.asarray(draw(keys), float).reshape(2000, this.venv.num_rows, -1)[:, :2, 0]
+    if actions.std(0).min() > 0:
+        assert abs(np.corrcoef(actions.T)[0, 1]) < 4 / np.sqrt(2000)
+
+
+@every
+def test_counters_never_overflow(name):
+    """From 5 below the largest int32, ten updates leave every counter where it is or higher."""
+    this = case(name)
+    state, near = this.history[3], jnp.int32(2**31 - 5)
+    counters = {"updates", "env_steps", "gradient_steps"} & set(getattr(state.agent, "_fields", ()))
+    agent = state.agent._replace(**dict.fromkeys(counters, near)) if counters else state.agent
+    state = state._replace(updates=near, agent=agent)
+    for _ in range(10):
+        before, state = state, this.step(state)[0]
+        assert int(state.updates) >= int(before.updates)
+        assert all(int(getattr(state.agent, c)) >= int(getattr(before.agent, c)) for c in counters)
+    assert int(state.updates) == 2**31 - 1
+
+
+@pytest.mark.slow
+@learners
+def test_ten_updates_under_vmap_are_ten_updates_alone(name):
+    """In float64, where rounding cannot grow far, vmapped runs and single ones agree after ten updates."""
+    this = case(name)
+    with jax.enable_x64(True):
+        venv = vectorize(in_float64(this.env), ROWS[name].num_envs)
+        trainer = make_trainer(this.agent, venv, ROWS[name].rollout_length)
+
+        def run(key):
+            state = trainer.init(key)
+            wide = jax.tree.map(lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state.agent)
+            return jax.lax.scan(lambda s, _: trainer.step(s), state._replace(agent=wide), length=10)[0]
+
+        keys = jax.random.split(jax.random.key(0), 3)
+        together = contracts.quick(jax.vmap(run))(keys)
+        alone = contracts.quick(run)
+        for i in range(3):
+            contracts.assert_close(lane(together, i), alone(keys[i]), 1e-8)
+
+
+def in_float64(env: Environment) -> Environment:
+    def step(*args):
+        state, obs, reward, terminated = env.step(*args)
+        return state, obs, reward.astype(float), terminated
+
+    return transforms._map_features(
+        env._replace(step=step), lambda x: x.astype(float) if x.dtype.kind == "f" else x, env.observation_space
+    )

@@ -1,0 +1,289 @@
+"""The benchmarks' own logic: how a bar is judged, that the tables are complete, what the report writes. No timing."""
+
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxrl import agents, envs, experiment
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def script(name):
+    """A benchmark script as a module: they import each other as siblings."""
+    if str(BENCHMARKS) not in sys.path:
+        sys.path.insert(0, str(BENCHMARKS))
+    return importlib.import_module(name)
+
+
+learning, records, report, tasks, throughput, worker = map(
+    script, ("learning", "records", "report", "tasks", "throughput", "worker")
+)
+TASK = tasks.LearningTask("t", "ppo", "cartpole", 1000, 475.0, "500", "somebody")
+
+
+def rejax_worker():
+    path = BENCHMARKS / tasks.PEERS["rejax"].worker
+    spec = importlib.util.spec_from_file_location("rejax_worker", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Judging
+
+
+def test_a_mean_is_judged_by_the_unfavourable_end_of_its_interval():
+    tight, wide = [480.0, 481.0, 482.0, 483.0], [400.0, 500.0, 500.0, 560.0]
+    assert learning.judge(TASK, tight)["passed"]
+    verdict = learning.judge(TASK, wide)
+    assert verdict["mean"] > TASK.bar > verdict["low"]
+    assert not verdict["passed"]
+
+
+def test_a_control_has_to_stay_below_its_bar_with_its_upper_end():
+    control = TASK._replace(better="lower", bar=0.6)
+    assert learning.judge(control, [0.5, 0.52, 0.48, 0.5])["passed"]
+    verdict = learning.judge(control, [0.5, 0.5, 0.5, 0.85])
+    assert verdict["mean"] < 0.6 < verdict["high"]
+    assert not verdict["passed"]
+
+
+def test_every_seed_is_a_plain_count_within_the_tolerance():
+    every = TASK._replace(judged="every seed", bar=7.93, tolerance=0.01)
+    verdict = learning.judge(every, [7.93, 7.93, 7.921])
+    assert verdict["passed"] and verdict["seeds_at_bar"] == 3
+    verdict = learning.judge(every, [9.0, 9.0, 7.919])
+    assert not verdict["passed"] and verdict["seeds_at_bar"] == 2
+
+
+@pytest.mark.parametrize("judged, better", [("mean", "higher"), ("mean", "lower"), ("every seed", "higher")])
+def test_a_seed_that_diverged_fails_the_task(judged, better):
+    assert not learning.judge(TASK._replace(judged=judged, better=better), [500.0, float("nan"), 500.0])["passed"]
+
+
+def test_a_ratio_is_of_medians_and_its_spread_of_pairs():
+    faster = throughput.judge([200.0, 300.0, 100.0], [100.0, 100.0, 200.0], tasks.Bar(tasks.FASTER, 2.0))
+    assert (faster["ratio"], faster["ratio_low"], faster["ratio_high"]) == (2.0, 0.5, 3.0)
+    assert faster["passed"]
+    assert not throughput.judge([199.0], [100.0], tasks.Bar(tasks.FASTER, 2.0))["passed"]
+    assert throughput.judge([0.7], [1.0], tasks.COMPILES)["passed"]
+    assert not throughput.judge([0.71], [1.0], tasks.COMPILES)["passed"]
+
+
+def test_a_curve_keeps_the_last_value_where_no_episode_ended():
+    rows = [
+        {"seed": seed, "env_steps": step, "episode_return": value}
+        for seed, values in ((0, [float("nan"), 1.0, float("nan")]), (1, [2.0, 3.0, 5.0]))
+        for step, value in zip((10, 20, 30), values, strict=True)
+    ]
+    curve = learning.learning_curve(rows)
+    assert curve["steps"] == [20, 30]
+    assert curve["iqm"] == [2.0, 3.0]
+
+
+# The tables
+
+
+def test_names_are_unique():
+    for table in (tasks.LEARNING, tasks.SPEED):
+        assert len({task.name for task in table}) == len(table)
+
+
+@pytest.mark.parametrize("task", tasks.LEARNING, ids=lambda task: task.name)
+def test_a_learning_task_is_complete(task):
+    assert task.published and task.source
+    assert (task.better, task.judged) in (("higher", "mean"), ("lower", "mean"), ("higher", "every seed"))
+    assert (task.tolerance > 0) == (task.judged == "every seed")
+    assert not task.control or any(task.control == other.name and other.better == "lower" for other in tasks.LEARNING)
+    assert task.algorithm in agents.names() and task.environment in envs.names()
+    options = {"num_steps": task.num_steps, "num_seeds": tasks.SEEDS, "seed": tasks.FIRST_SEED, **task.options}
+    settings = experiment.resolve(task.algorithm, task.environment, options)
+    assert settings.num_updates * settings.steps_per_update <= task.num_steps
+    assert settings.seeds == list(range(1000, 1010))
+    environment = envs.make(settings.environment, **settings.environment_options)
+    if task.statistic == "exact return":
+        assert environment.model is not None and task.judged == "every seed"
+    else:
+        assert environment.max_steps is not None
+        assert task.statistic == "return" or environment.measure is not None
+
+
+@pytest.mark.parametrize("task", tasks.SPEED, ids=lambda task: task.name)
+def test_a_speed_task_is_complete(task):
+    if isinstance(task, tasks.SpeedTask):
+        assert task.peer == "jaxrl" or task.ours == task.theirs, "a peer trains with the very same settings"
+        assert {bar.metric for bar in task.bars} <= set(throughput.KEYS)
+        sides = [task.ours, task.theirs]
+    else:
+        sides = [task.settings] if isinstance(task, tasks.RepeatTask) else []
+        assert task.bar > 0
+    for settings in sides:
+        chosen = worker.resolved(settings)
+        assert chosen.num_updates * chosen.steps_per_update == settings.num_steps
+        assert set(settings.config) <= set(chosen.config._fields)
+
+
+def test_a_peer_has_pinned_requirements_and_a_worker():
+    for peer in tasks.PEERS.values():
+        lines = (BENCHMARKS / peer.requirements).read_text().splitlines()
+        assert all("==" in line for line in lines if not line.startswith("#"))
+        assert (BENCHMARKS / peer.worker).exists()
+
+
+# Workers
+
+
+def test_settings_survive_the_way_to_a_worker():
+    for task in tasks.SPEED:
+        if isinstance(task, tasks.StartTask):
+            assert worker.read(json.dumps(task.command)) == list(task.command)
+        else:
+            settings = task.ours if isinstance(task, tasks.SpeedTask) else task.settings
+            assert worker.read(json.dumps(settings._asdict())) == settings
+
+
+def test_the_peer_is_told_the_same_settings_with_its_evaluation_off():
+    told = rejax_worker().configuration(json.loads(json.dumps(tasks.PPO_SMALL._asdict())))
+    assert (told["env"], told["num_envs"], told["num_steps"]) == ("CartPole-v1", 5, 100)
+    assert (told["num_epochs"], told["num_minibatches"], told["learning_rate"]) == (5, 5, 7.5e-4)
+    assert told["eval_freq"] == told["total_timesteps"] == 100_000 and told["skip_initial_evaluation"]
+    told = rejax_worker().configuration(json.loads(json.dumps(tasks.DQN._asdict())))
+    assert (told["num_epochs"], told["batch_size"], told["buffer_size"], told["ddqn"]) == (5, 100, 50_000, False)
+    assert told["exploration_fraction"] == 0.5 and told["polyak"] == pytest.approx(0.98)
+
+
+def result(speed):
+    return {
+        "steps_per_second": speed, "compile_seconds": 1.0, "seconds": [1.0], "returns": [490.0, 500.0], "devices": 1,
+        "versions": {"jax": "1"},
+    }  # fmt: skip
+
+
+def test_the_sides_run_in_turn(monkeypatch, tmp_path):
+    started = []
+
+    def work(python, script, asked, cache="", limit=0.0):
+        started.append(script.name)
+        return result(300.0 if script.name == "worker.py" else 100.0)
+
+    monkeypatch.setattr(throughput, "work", work)
+    monkeypatch.setattr(throughput, "peer_python", lambda peer, folder: "python")
+    lines = throughput.compare(tasks.SPEED[0], 2, tmp_path)
+    assert started == ["worker.py", "rejax_worker.py"] * 2
+    assert [line["metric"] for line in lines] == [bar.metric for bar in tasks.SPEED[0].bars]
+    assert lines[0]["passed"] and lines[0]["ratio"] == 3.0 and lines[0]["our_return"] == 495.0
+    assert not lines[1]["passed"]
+
+
+def test_a_run_that_never_ends_is_counted(monkeypatch):
+    outcomes = iter([result(1.0), subprocess.TimeoutExpired("worker", 1.0), result(1.0)])
+
+    def ours(asked, cache="", limit=0.0):
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(throughput, "ours", ours)
+    task = next(task for task in tasks.SPEED if isinstance(task, tasks.RepeatTask))
+    (line,) = throughput.run_often(task._replace(runs=3, bar=3))
+    assert line["ours"] == 2 and not line["passed"]
+
+
+def test_a_second_start_uses_the_first_ones_cache(monkeypatch):
+    caches, compile_seconds = [], iter([9.0, 0.5, 8.0, 0.7])
+
+    def ours(asked, cache="", limit=0.0):
+        caches.append(cache)
+        return {"compile_seconds": next(compile_seconds)}
+
+    monkeypatch.setattr(throughput, "ours", ours)
+    (line,) = throughput.start_again(tasks.StartTask("s", ("train", "ppo", "cartpole"), 1.0), 2)
+    assert line["ours"] == pytest.approx(0.6) and line["first_start"] == 8.5 and line["passed"]
+    assert caches[0] == caches[1] != caches[2] == caches[3] != ""
+
+
+# Records and the report
+
+
+def test_the_newest_line_of_a_task_counts(tmp_path):
+    path = tmp_path / "results" / "learning.jsonl"
+    for value in (1, 2):
+        records.append(path, {"task": "a", "value": value})
+    records.append(path, {"task": "b", "value": 3})
+    assert [line["value"] for line in records.newest(path, "task").values()] == [2, 3]
+    assert records.newest(tmp_path / "none.jsonl", "task") == {}
+
+
+def test_a_line_says_where_it_comes_from():
+    stamp = records.stamp()
+    assert set(stamp) == {"commit", "versions", "machine", "date"}
+    assert set(records.PACKAGES) == set(stamp["versions"])
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(SystemExit, match="unknown task x"):
+        records.choose({"a": 1}, ["x"])
+    assert records.choose({"a": 1, "b": 2}, []) == [1, 2]
+    assert records.choose({"a": 1, "b": 2}, ["b"]) == [2]
+
+
+README = "# x\n<!-- results:learning -->\nold\n<!-- /results -->\n<!-- results:throughput -->\n<!-- /results -->\nz\n"
+
+
+def write_results(folder):
+    learnt = learning.judge(TASK, [480.0, 481.0, 482.0]) | {
+        "task": "ppo-cartpole-50k", "num_steps": 50_000, "judged": "mean", "better": "higher", "bar": 475.0,
+        "published": "500", "source": "somebody", "first_seed": 1000, "num_seeds": 10,
+        "curve": {"steps": [1, 2], "iqm": [20.0, 30.0], "low": [10.0, 20.0], "high": [30.0, 40.0]},
+    }  # fmt: skip
+    records.append(folder / "learning.jsonl", learnt | records.stamp())
+    records.append(folder / "learning.jsonl", learnt | records.stamp() | {"first_seed": 0, "mean": 499.0})  # a trial
+    fast = throughput.judge([200.0], [100.0], tasks.Bar(tasks.FASTER, 2.0)) | {
+        "task": "ppo-64x128", "peer": "Rejax", "peer_versions": {"rejax": "0.1.3"}, "our_return": 499.0,
+        "their_return": 498.0,
+    }  # fmt: skip
+    records.append(folder / "throughput.jsonl", fast | records.stamp())
+    task = next(task for task in tasks.SPEED if isinstance(task, tasks.StartTask))
+    alone = throughput.alone(task, "compile seconds of a second start", 0.5, True, [0.5])
+    records.append(folder / "throughput.jsonl", alone | records.stamp())
+
+
+def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypatch):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+        report.main(tmp_path, tmp_path)
+
+    (tmp_path / "README.md").write_text(README)
+    write_results(tmp_path)
+    with pytest.raises(SystemExit, match="stale: README.md, docs/learning_curves.png, docs/speed.png"):
+        run("--check")
+    assert (tmp_path / "README.md").read_text() == README
+    run()
+    once = (tmp_path / "README.md").read_text()
+    assert "481 (480 to 482)" in once and "Rejax 0.1.3: 100" in once and "old" not in once
+    assert once.startswith("# x\n") and once.endswith("z\n")
+    run("--check")
+    run()
+    assert (tmp_path / "README.md").read_text() == once
+    records.append(tmp_path / "throughput.jsonl", {**_last(tmp_path / "throughput.jsonl"), "ours": 0.25})
+    with pytest.raises(SystemExit, match="stale"):
+        run("--check")
+
+
+def _last(path):
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def test_the_report_needs_its_markers():
+    with pytest.raises(SystemExit, match="once, not 0"):
+        report.fill("nothing", "learning", "table")
+    with pytest.raises(SystemExit, match="once, not 2"):
+        report.fill(README.replace("throughput", "learning"), "learning", "table")
+    assert report.fill(README, "learning", r"\1 \n").count(r"\1 \n") == 1
