@@ -90,7 +90,7 @@ def draw_speed(axes: Any, lines: Lines) -> None:
     rows = [line for line in lines.values() if line["metric"] == tasks.FASTER and line["peer"] in peers]
     for place, line in enumerate(reversed(rows)):
         around = [[line["ratio"] - line["ratio_low"]], [line["ratio_high"] - line["ratio"]]]
-        axes.barh(place, line["ratio"], xerr=around, color="tab:blue", capsize=3)
+        axes.barh(place, line["ratio"], xerr=around, color="tab:blue", ecolor="0.6", capsize=3)
         axes.plot([line["bar"]] * 2, [place - 0.4, place + 0.4], color="black")
     axes.set_yticks(range(len(rows)), [f"{line['task']} / {line['peer']}" for line in reversed(rows)])
     axes.set(xlabel="steps per second, jaxrl / peer (black: the bar)", title="Training speed, same settings")

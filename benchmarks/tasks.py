@@ -122,9 +122,7 @@ class Peer(NamedTuple):
 
 
 NOTE = "evaluation and callbacks off; seeds under vmap; gradients are clipped by element, episodes cut as if they ended"
-PEERS = {
-    "rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)
-}
+PEERS = {"rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)}
 
 TANH_64 = {"hidden": [64, 64], "activation": "tanh"}
 PPO_LARGE = Settings(

@@ -26,7 +26,7 @@ def gymnax(name: str, options: Mapping[str, Any] | None = None) -> Environment:
     """The environment of gymnax's id ("CartPole-v1"), with its own dynamics parameters as `params` (a pytree).
 
     options: its constructor's keywords, the fields of its params, and `max_steps` (None: no limit).
-    Observations of a Box are float32, rewards float32 []; `terminated` leaves the time limit out (but for ENDS_AT_LIMIT).
+    Observations of a Box are float32, rewards float32 []; `terminated` is no time limit (but for ENDS_AT_LIMIT).
     """
     library, options = _library(), dict(options or {})
     if name not in library.registered_envs:

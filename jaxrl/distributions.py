@@ -19,7 +19,6 @@ from jaxrl import spaces
 from jaxrl.errors import UsageError
 from jaxrl.types import Array, Key
 
-
 _FEW = 8  # actions
 
 
@@ -158,14 +157,14 @@ class _Categorical:
         return -_over(jnp.add, jnp.exp(self.logits) * self.logits)
 
 
-def _over(combine: Callable[[Array, Array], Array], x: Array) -> Array:
+def _over(combine: Any, x: Array) -> Array:
     """x [..., n] -> [...]: all actions combined.
 
     A few are combined one by one, because that fuses with what is around it: on a CPU a reduction of two numbers a row
     costs as much as a layer of a network.
     """
     if not 1 <= x.shape[-1] <= _FEW:
-        return {jnp.add: jnp.sum, jnp.maximum: jnp.max}[combine](x, axis=-1)
+        return combine.reduce(x, axis=-1)
     return functools.reduce(combine, [x[..., i] for i in range(x.shape[-1])])
 
 

@@ -51,7 +51,8 @@ def evaluate(
             step_key = jax.random.fold_in(play_key, steps)
             state, timestep, memory, rollout, info = roll(step_key, agent_state, state, timestep, memory, task, explore)
             info = {k: v[0] for k, v in info.items()}
-            now = Episodes(info.pop("episode_return"), info.pop("episode_length"), _whole(timestep.first), info)
+            ended = timestep.first.reshape(num_episodes, -1).all(-1)  # an episode ends for all its agents at once
+            now = Episodes(info.pop("episode_return"), info.pop("episode_length"), ended, info)
             return steps + 1, state, timestep, memory, trees.where(episodes.finished, episodes, now)
 
         start = jnp.zeros((), jnp.int32), state, timestep, agent.begin(venv.num_rows), waiting
@@ -59,8 +60,3 @@ def evaluate(
         return episodes
 
     return play
-
-
-def _whole(first: Array) -> Array:
-    """bool [N]: the environment's episode ended, from flags per row or per agent."""
-    return first if first.ndim == 1 else first.all(-1)

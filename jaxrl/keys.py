@@ -6,6 +6,7 @@ more than the environment. Here the twenty rounds are plain arithmetic that fuse
 
 import functools
 from collections.abc import Hashable
+from typing import Any
 
 import jax
 import jax.extend
@@ -18,7 +19,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 def inline(key: Key) -> Key:
     """A threefry key [...] as one of the same value whose draws are inlined; any other kind of key stays itself."""
-    if jax.random.key_impl(key) != "threefry2x32" or not jax.config.jax_threefry_partitionable:
+    config: Any = jax.config
+    if jax.random.key_impl(key) != "threefry2x32" or not config.jax_threefry_partitionable:
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_implementation())
 
@@ -74,5 +76,5 @@ def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-def _fold_in(key: Array, data: Array) -> Array:
+def _fold_in(key: Array, data: Array | int) -> Array:
     return jnp.stack(_threefry(key, jnp.zeros((), jnp.uint32), jnp.asarray(data).astype(jnp.uint32)))

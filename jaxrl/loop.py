@@ -76,8 +76,4 @@ def _at_ends(steps: Transition, value: Array) -> Array:
 
 def train(trainer: Trainer, num_updates: int) -> Callable[[Key], tuple[TrainState, dict[str, Mean]]]:
     """The whole training as one pure function of a key: jit it, vmap it over keys."""
-
-    def run(key: Key) -> tuple[TrainState, dict[str, Mean]]:
-        return jax.lax.scan(lambda state, _: trainer.step(state), trainer.init(key), length=num_updates)
-
-    return run
+    return lambda key: jax.lax.scan(lambda state, _: trainer.step(state), trainer.init(key), length=num_updates)

@@ -5,10 +5,10 @@ from typing import Any
 
 import chex
 import jax
-import jax.flatten_util
 import jax.numpy as jnp
 import optax
 
+from jaxrl import trees
 from jaxrl.types import Array, Tree
 
 
@@ -24,18 +24,18 @@ def standardise(values: Array, weight: Array) -> Array:
     return centred / (jnp.sqrt(mean(centred**2, weight)) + 1e-8)
 
 
-def clipped_surrogate(ratio: Array, advantage: Array, clip_range: Array) -> Array:
+def clipped_surrogate(ratio: Array, advantage: Array, clip_range: Array | float) -> Array:
     """PPO's pessimistic objective as a loss [...] (Schulman et al. 2017, eq. 7)."""
     return -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip_range, 1 + clip_range) * advantage)
 
 
-def clipped_value(value: Array, old_value: Array, target: Array, clip_range: Array) -> Array:
+def clipped_value(value: Array, old_value: Array, target: Array, clip_range: Array | float) -> Array:
     """Half the squared error [...], pessimistic about moves of more than clip_range (as in OpenAI's PPO)."""
     near = old_value + jnp.clip(value - old_value, -clip_range, clip_range)
     return 0.5 * jnp.maximum((value - target) ** 2, (near - target) ** 2)
 
 
-def huber(error: Array, threshold: Array) -> Array:
+def huber(error: Array, threshold: Array | float) -> Array:
     """Half the squared error [...] up to threshold, linear beyond (Huber 1964); threshold inf: squared error."""
     size = jnp.abs(error)
     near = jnp.minimum(size, threshold)
@@ -43,22 +43,17 @@ def huber(error: Array, threshold: Array) -> Array:
 
 
 def gradient_step(
-    loss: Callable[[Array], tuple[Array, Any]],
-    params: Array,
-    state: optax.OptState,
-    direction: optax.GradientTransformation,
-    learning_rate: Array,
-    max_norm: Array,
-) -> tuple[Array, optax.OptState, Any]:
+    loss: Callable[[Tree], tuple[Array, Any]], params: Tree, state: optax.OptState,
+    direction: optax.GradientTransformation, learning_rate: Array | float, max_norm: Array | float,
+) -> tuple[Tree, optax.OptState, Any]:  # fmt: skip
     """params - learning_rate * direction(gradient clipped to max_norm) -> (params, optimiser state, aux of the loss).
 
-    params is a vector [P] (`trees.ravel`): one operation instead of one per layer, since on a CPU many small
-    operations cost more than the numbers in them. `direction` is an optax transformation without a step size
-    (`optax.scale_by_adam`), because the step size is a traced hyper-parameter.
+    `direction` is an optax transformation without a step size (`optax.scale_by_adam`), because the step size is a
+    traced hyper-parameter. It works on all parameters as one vector, so its state is `direction.init` of
+    `trees.ravel(params)[0]`: on a CPU many small operations cost more than the numbers in them.
     """
-    gradient, aux = jax.grad(loss, has_aux=True)(params)
-    gradient = jax.flatten_util.ravel_pytree(gradient)[0]
-    params, restore = jax.flatten_util.ravel_pytree(params)
+    gradients, aux = jax.grad(loss, has_aux=True)(params)
+    gradient, (vector, restore) = trees.ravel(gradients)[0], trees.ravel(params)
     norm = jnp.sqrt(jnp.sum(gradient**2))
-    update, state = direction.update(gradient * jnp.minimum(1.0, max_norm / (norm + 1e-8)), state, params)
-    return restore(params - learning_rate * update), state, aux
+    update, state = direction.update(gradient * jnp.minimum(1.0, max_norm / (norm + 1e-8)), state, vector)
+    return restore(vector - learning_rate * update), state, aux

@@ -1,5 +1,6 @@
 """Networks behind one signature: feed-forward or recurrent, any module. flax is imported in this file only."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -51,7 +52,9 @@ def _orthogonal_kernels(key: Key, shapes: Sequence[tuple[int, int, float]]) -> l
     """
     tall = [(max(rows, columns), min(rows, columns)) for rows, columns, _ in shapes]
     size = tuple(max(sides) for sides in zip(*tall, strict=True))
-    inside = np.stack([np.pad(np.ones(t, np.float32), [(0, a - b) for a, b in zip(size, t, strict=True)]) for t in tall])
+    inside = np.stack(
+        [np.pad(np.ones(t, np.float32), [(0, a - b) for a, b in zip(size, t, strict=True)]) for t in tall]
+    )
     largest = np.asarray([n**0.5 + m**0.5 for n, m in tall], np.float32)  # about each one's largest singular value
     x = jax.random.normal(key, (len(shapes), *size)) * (inside / largest[:, None, None])
     x = jax.lax.fori_loop(0, 40, lambda _, x: 1.5 * x - 0.5 * x @ (x.swapaxes(1, 2) @ x), x)
@@ -106,12 +109,12 @@ class ActorCritic(nn.Module):
         outputs = self.actor(x)
         if self.num_free:
             free = self.param("free", nn.initializers.zeros, (self.num_free,))
-            outputs = jnp.concatenate([outputs, jnp.broadcast_to(free, (*x.shape[:-1], self.num_free))], -1)
+            outputs = jnp.concatenate([outputs, jnp.broadcast_to(free, (*outputs.shape[:-1], self.num_free))], -1)
         return outputs, self.critic(x)[..., 0]
 
 
 def inputs(obs: Any, batch_axes: int) -> Array:
-    """What a module reads of an observation: features and goal, flattened behind the batch axes if there are several."""
+    """What a module reads of an observation: features and goal, flattened behind the batch axes if several."""
     if not isinstance(obs, Observation):
         return obs
     parts = [part.astype(jnp.float32) for part in jax.tree.leaves((obs.features, obs.goal))]
@@ -132,7 +135,7 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
     """encoder -> cell -> module, where only the cell runs step by step; its carry restarts where `first` holds."""
 
     def begin(n: int) -> Tree:
-        size = cell.features  # type: ignore[attr-defined]
+        size = cell.features
         return cell.initialize_carry(jax.random.key(0), (n, size))  # zeros: the key is not read
 
     def init(key: Key, obs: Any) -> Tree:
@@ -144,7 +147,7 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
 
     def advance(params: Tree, carry: Tree, embedding: Array, first: Array) -> tuple[Tree, Array]:
         carry = trees.where(first, begin(first.shape[0]), carry)
-        return cell.apply(params["cell"], carry, embedding)  # type: ignore[return-value]
+        return cell.apply(params["cell"], carry, embedding)
 
     def step(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Any]:
         embedding = encoder.apply(params["encoder"], inputs(obs, 1))
@@ -163,47 +166,30 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
     return Network(init, begin, step, unroll)
 
 
-def build(settings: Settings, heads: Callable[[Sequence[int]], nn.Module]) -> Network:
-    """A network from settings: `heads` (hidden sizes) makes the module that ends it.
+def build(settings: Settings, heads: Callable[[Callable[..., MLP]], nn.Module]) -> Network:
+    """A network from settings; `heads` (mlp) -> the module that ends it, made of mlp(outputs, output_scale=1.0).
 
-    Feed-forward: the heads take the features and hold all hidden layers. Recurrent: an encoder of the hidden layers,
+    Feed-forward: the heads read the features and hold all hidden layers. Recurrent: an encoder of the hidden layers,
     the cell, and heads without hidden layers.
     """
-    activation = activation_of(settings)
+    for kind, name, known in (("activation", settings.activation, ACTIVATIONS), ("cell", settings.cell, CELLS)):
+        if name is not None and name not in known:
+            raise unknown(kind, name, known)
+    activation = ACTIVATIONS[settings.activation]
+    body = functools.partial(MLP, settings.hidden, activation=activation, channels=settings.channels)
     if settings.cell is None:
-        return feedforward(heads(settings.hidden))
-    if settings.cell not in CELLS:
-        raise unknown("cell", settings.cell, CELLS)
+        return feedforward(heads(body))
     if not settings.hidden:
         raise UsageError("hidden is empty, but a recurrent network encodes its inputs: give at least one hidden size")
     cell = CELLS[settings.cell](settings.cell_size, recurrent_kernel_init=orthogonal())
-    return recurrent(cell, heads(()), MLP(settings.hidden, None, activation, channels=settings.channels))
-
-
-def activation_of(settings: Settings) -> Callable[[Array], Array]:
-    if settings.activation not in ACTIVATIONS:
-        raise unknown("activation", settings.activation, ACTIVATIONS)
-    return ACTIVATIONS[settings.activation]
+    return recurrent(cell, heads(functools.partial(MLP, (), activation=activation)), body())
 
 
 def actor_critic(settings: Settings, num_outputs: int, num_free: int = 0) -> Network:
     """out = (policy outputs [..., num_outputs + num_free], value [...])."""
-
-    def heads(hidden: Sequence[int]) -> nn.Module:
-        channels = () if settings.cell else settings.channels
-        actor, critic = (
-            MLP(hidden, size, activation_of(settings), scale, channels) for size, scale in ((num_outputs, 0.01), (1, 1.0))
-        )
-        return ActorCritic(actor, critic, num_free)
-
-    return build(settings, heads)
+    return build(settings, lambda mlp: ActorCritic(mlp(num_outputs, output_scale=0.01), mlp(1), num_free))
 
 
 def q_network(settings: Settings, num_actions: int) -> Network:
     """out = action values [..., num_actions]."""
-
-    def heads(hidden: Sequence[int]) -> nn.Module:
-        channels = () if settings.cell else settings.channels
-        return MLP(hidden, num_actions, activation_of(settings), 1.0, channels)
-
-    return build(settings, heads)
+    return build(settings, lambda mlp: mlp(num_actions))

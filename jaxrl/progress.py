@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Report(NamedTuple):
@@ -15,7 +15,7 @@ class Report(NamedTuple):
 
     updates: int
     env_steps: int
-    mean_return: float  # of the episodes that ended lately; NaN before the first one
+    mean_return: float  # over the episodes that ended lately; NaN before the first one
 
 
 class Meter(Protocol):
@@ -29,18 +29,19 @@ class Meter(Protocol):
         """One line that stays."""
 
 
-def meter(num_updates: int, shown: bool) -> Meter:
-    """The meter that fits standard error."""
-    if not shown:
-        return Silent(num_updates)
-    return Bar(num_updates) if sys.stderr.isatty() else Lines(num_updates)
+def meter(num_updates: int, num_seeds: int, shown: bool) -> Meter:
+    """The meter that fits standard error, for a run of so many updates of each seed."""
+    kind = (Bar if sys.stderr.isatty() else Lines) if shown else Silent
+    return kind(num_updates, num_seeds)
 
 
 class Silent:
     """Shows nothing, and keeps the time for those that do."""
 
-    def __init__(self, num_updates: int) -> None:
-        self.num_updates = num_updates
+    speed = 0.0  # environment steps per second, over all seeds
+
+    def __init__(self, num_updates: int, num_seeds: int) -> None:
+        self.num_updates, self.num_seeds = num_updates, num_seeds
 
     def __enter__(self) -> Self:
         return self
@@ -49,17 +50,21 @@ class Silent:
         pass
 
     def start(self, report: Report) -> None:
-        self.began, self.first = time.perf_counter(), report
+        self.since = [(time.perf_counter(), report.env_steps)]
 
     def show(self, report: Report) -> None:
-        pass
+        now, (then, env_steps) = time.perf_counter(), self.since[-1]
+        self.speed = (report.env_steps - env_steps) * self.num_seeds / max(now - then, 1e-9)
+        if len(self.since) == 1:  # the first report comes after compilation: count from there on
+            self.since.append((now, report.env_steps))
 
     def say(self, line: str) -> None:
         pass
 
-    def speed(self, report: Report) -> float:
-        """Environment steps per second since `start`, compilation included."""
-        return (report.env_steps - self.first.env_steps) / max(time.perf_counter() - self.began, 1e-9)
+    def text(self, report: Report) -> str:
+        mean = "-" if math.isnan(report.mean_return) else f"{report.mean_return:.1f}"
+        where = f"update {report.updates:,}/{self.num_updates:,}  step {report.env_steps:,}"
+        return f"{where}  {self.speed:,.0f} steps/s  return {mean}"
 
 
 class Lines(Silent):
@@ -72,10 +77,11 @@ class Lines(Silent):
         self.tenth = 10 * report.updates // self.num_updates
 
     def show(self, report: Report) -> None:
+        super().show(report)
         tenth = 10 * report.updates // self.num_updates
         if tenth > self.tenth:
             self.tenth = tenth
-            self.say(f"{tenth:3d}0 %  {describe(report, self.num_updates, self.speed(report))}")
+            self.say(f"{10 * tenth:3d} %  {self.text(report)}")
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -84,12 +90,15 @@ class Lines(Silent):
 class Bar(Silent):
     """A live bar that redraws itself."""
 
-    def __init__(self, num_updates: int) -> None:
-        super().__init__(num_updates)
-        self.bar = Progress(
-            BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.fields[text]}"), TextColumn("time left"),
-            TimeRemainingColumn(), console=Console(stderr=True),
-        )  # fmt: skip
+    def __init__(self, num_updates: int, num_seeds: int) -> None:
+        super().__init__(num_updates, num_seeds)
+        self.bar = Progress(  # 80 characters wide, usually
+            BarColumn(bar_width=8),
+            TextColumn("{task.fields[text]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+        )
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -103,14 +112,8 @@ class Bar(Silent):
         self.task = self.bar.add_task("", total=self.num_updates, completed=report.updates, text="compiling")
 
     def show(self, report: Report) -> None:
-        text = describe(report, self.num_updates, self.speed(report))
-        self.bar.update(self.task, completed=report.updates, text=text)
+        super().show(report)
+        self.bar.update(self.task, completed=report.updates, text=self.text(report))
 
     def say(self, line: str) -> None:
         self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def describe(report: Report, num_updates: int, speed: float) -> str:
-    mean = "-" if math.isnan(report.mean_return) else f"{report.mean_return:.2f}"
-    where = f"update {report.updates:,}/{num_updates:,}  step {report.env_steps:,}"
-    return f"{where}  {speed:,.0f} steps/s  mean return {mean}"

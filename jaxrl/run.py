@@ -1,5 +1,6 @@
 """The host side of training: one compiled chunk of updates at a time, with hooks that look in between."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,11 +15,14 @@ from jaxrl.types import Trainer, TrainState
 Metrics = dict[str, Mean]  # leaves [updates, ...] on the host
 Hook = Callable[[int, TrainState, Metrics], None]  # (environment steps so far, state, metrics of the last chunk)
 
+_LARGE = 4096  # environment steps per update; PPO on 64 x 128 runs 1.2 times as fast than under vmap
+
 
 def seeds(trainer: Trainer) -> Trainer:
     """Many seeds as one trainer: init takes keys [S]; state and metrics get a leading axis S.
 
-    Seeds are spread over the local devices, one vmapped shard each without any collective, as far as S divides.
+    Seeds are spread over the local devices, one shard each without any collective, as far as S divides. Within a shard
+    they are vmapped, or, where one update is large enough to fill a CPU's cache, trained one after another.
     """
 
     def spread(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +30,8 @@ def seeds(trainer: Trainer) -> Trainer:
             num_seeds = jax.tree.leaves(argument)[0].shape[0]
             devices = jax.local_devices()
             count = max(n for n in range(1, len(devices) + 1) if num_seeds % n == 0)
-            mapped = jax.vmap(function)
+            large = devices[0].platform == "cpu" and trainer.steps_per_update >= _LARGE
+            mapped = functools.partial(jax.lax.map, function) if large else jax.vmap(function)
             if count == 1:
                 return mapped(argument)
             mesh = jax.make_mesh((count,), ("seed",), (jax.sharding.AxisType.Auto,), devices=devices[:count])

@@ -178,7 +178,9 @@ def git() -> dict[str, Any] | None:
     command = ["git", "-C", str(folder)]
     try:
         commit = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        status = subprocess.run([*command, "status", "--porcelain"], capture_output=True, check=True, timeout=10)
+        status = subprocess.run(
+            [*command, "status", "--porcelain", "-uno"], capture_output=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

@@ -49,7 +49,7 @@ def init(example: Tree) -> RunningMoments:
 def update(stats: RunningMoments, batch: Tree, weight: Array | None = None) -> RunningMoments:
     """Add the rows of batch (leaves [..., *row], any batch axes, the same in each leaf) where bool weight [...] holds.
 
-    Two passes with a corrected mean (Chan, Golub and LeVeque 1983, eq. 1.7).
+    Two passes, of which the second corrects the mean (Chan, Golub and LeVeque 1983).
     """
     leaves, means = jax.tree.leaves(batch), jax.tree.leaves(stats.mean)
     axes = tuple(range(jnp.ndim(leaves[0]) - means[0].ndim))
@@ -64,8 +64,7 @@ def update(stats: RunningMoments, batch: Tree, weight: Array | None = None) -> R
         x = jnp.where(counts, x, 0).astype(mean.dtype)
         rough = jnp.sum(x, axes) / divisor
         off = jnp.where(counts, x - rough, 0)
-        correction = jnp.sum(off, axes) / divisor
-        return rough + correction, jnp.maximum(jnp.sum(off**2, axes) - divisor * correction**2, 0)
+        return rough + jnp.sum(off, axes) / divisor, jnp.sum(off**2, axes)
 
     pairs = zip(*(moments(x, m) for x, m in zip(leaves, means, strict=True)), strict=True)
     mean, m2 = (jax.tree.unflatten(jax.tree.structure(stats.mean), part) for part in pairs)
@@ -78,15 +77,15 @@ def merge(a: RunningMoments, b: RunningMoments) -> RunningMoments:
     low = a.count[1] + b.count[1]
     count = jnp.stack([a.count[0] + b.count[0] + (low < a.count[1]), low])
     share = num_rows(b.count) / jnp.maximum(num_rows(count), 1)
-    delta = jax.tree.map(lambda x, y, e, f: (y - x) + (f - e), a.mean, b.mean, a.rest[0], b.rest[0])
-    growth = jax.tree.map(lambda q, f, d: q + f + num_rows(a.count) * share * d**2, b.m2, b.rest[1], delta)
-    old = a.mean, a.m2
-    steps = jax.tree.map(jnp.add, (jax.tree.map(lambda d: share * d, delta), growth), a.rest)
+    delta = jax.tree.map(jnp.subtract, b.mean, a.mean)
+    growth = jax.tree.map(lambda m2, d: m2 + num_rows(a.count) * share * d**2, b.m2, delta)
+    old, moved = (a.mean, a.m2), (jax.tree.map(lambda d: share * d, delta), growth)
+    steps = jax.tree.map(jnp.add, moved, a.rest)
     new = jax.tree.map(jnp.add, old, steps)
     rest = jax.tree.map(lambda new, old, step: step - (new - old), new, old, steps)  # Kahan's summation
     finite = jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(new)]))
     rejected = a.rejected + b.rejected + ~finite
-    both, kept = RunningMoments(count, *new, rest, rejected), a._replace(rejected=rejected)
+    both, kept = RunningMoments(count, new[0], new[1], rest, rejected), a._replace(rejected=rejected)
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), both, kept)
 
 

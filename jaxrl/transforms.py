@@ -39,36 +39,6 @@ def flatten(env: Environment) -> Environment:
     return _map_features(env, encode, spaces.Box(low, high, (size,)))
 
 
-def sticky(env: Environment, probability: float = 0.25) -> Environment:
-    """With this probability the last action is repeated in place of the new one (Machado et al. 2018)."""
-    space = env.action_space
-
-    def reset(key: Key, params: Tree) -> tuple[Any, Any]:
-        state, obs = env.reset(key, params)
-        return (state, spaces.zeros(space), jnp.zeros((), bool)), obs
-
-    def step(key: Key, state: Any, action: Tree, params: Tree) -> Any:
-        inner, last, moved = state
-        stick_key, step_key = jax.random.split(key)
-        repeat = moved & jax.random.bernoulli(stick_key, probability)
-        action = jax.tree.map(lambda old, new: jnp.where(repeat, old, new), last, action)
-        inner, obs, reward, terminated = env.step(step_key, inner, action, params)
-        return (inner, action, jnp.ones((), bool)), obs, reward, terminated
-
-    return _on_inner(env._replace(reset=reset, step=step))
-
-
-def _on_inner(env: Environment) -> Environment:
-    """`legal_actions`, `measure` and `render` of a transform whose state is (inner, ...)."""
-
-    def inner(function: Any) -> Any:
-        return function and (lambda state, params: function(state[0], params))
-
-    return env._replace(
-        legal_actions=inner(env.legal_actions), measure=inner(env.measure), render=inner(env.render), model=None
-    )
-
-
 def _map_features(env: Environment, encode: Any, space: Any) -> Environment:
     def convert(obs: Any) -> Any:
         return obs._replace(features=encode(obs.features)) if isinstance(obs, Observation) else encode(obs)

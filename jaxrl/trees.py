@@ -32,12 +32,6 @@ def ravel(params: Tree) -> tuple[Array, Callable[[Array], Tree]]:
     return jax.flatten_util.ravel_pytree(params)
 
 
-def num_bytes(tree: Tree) -> int:
-    """Bytes of all leaves (arrays or their shapes)."""
-    leaves = jax.tree.leaves(jax.eval_shape(lambda: tree))
-    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
-
-
 def packer(example: Tree, batch_axes: int) -> tuple[Callable[[Tree], list[Array]], Callable[[list[Array]], Tree]]:
     """(pack, unpack): all leaves [*batch, ...] of one dtype side by side in one array [*batch, D], and back.
 
@@ -50,7 +44,7 @@ def packer(example: Tree, batch_axes: int) -> tuple[Callable[[Tree], list[Array]
     widths = [[int(np.prod(shapes[i], dtype=int)) for i in group] for group in groups]
 
     def pack(tree: Tree) -> list[Array]:
-        flat = [leaf.reshape(*leaf.shape[:batch_axes], -1) for leaf in structure.flatten_up_to(tree)]
+        flat = [leaf.reshape(*leaf.shape[:batch_axes], -1) for leaf in jax.tree.leaves(tree)]
         return [jnp.concatenate([flat[i] for i in group], axis=-1) for group in groups]
 
     def unpack(packed: list[Array]) -> Tree:
@@ -58,13 +52,13 @@ def packer(example: Tree, batch_axes: int) -> tuple[Callable[[Tree], list[Array]
         for array, group, width in zip(packed, groups, widths, strict=True):
             for i, part in zip(group, jnp.split(array, np.cumsum(width)[:-1], axis=-1), strict=True):
                 restored[i] = part.reshape(array.shape[:-1] + shapes[i])
-        return structure.unflatten(restored)
+        return jax.tree.unflatten(structure, restored)
 
     return pack, unpack
 
 
 def traced(config: Any) -> Any:
-    """A config for an agent's state: its `float` fields as float32 arrays, all others as () (they shape the program)."""
+    """A config for an agent's state: its `float` fields as float32 arrays, the others, which shape a program, as ()."""
     kinds = typing.get_type_hints(type(config))
     leaves = {k: jnp.asarray(v, jnp.float32) if kinds[k] is float else () for k, v in config._asdict().items()}
     return type(config)(**leaves)

@@ -31,9 +31,9 @@ class VecState(NamedTuple):
     state: Tree  # [N, ...]
     params: Tree  # [N, ...] or ()
     steps: Array  # int32 [N] of this episode
-    alive: Array | tuple[()]  # bool [N, A] agents that have not terminated; () where there is one agent
+    alive: Any  # bool [N, A] agents that have not terminated; () where there is one agent
     episode_return: Array  # float [N] or [N, A]
-    reservoir: Reservoir | tuple[()]
+    reservoir: Any  # Reservoir, or ()
 
 
 def vectorize(
@@ -50,7 +50,7 @@ def vectorize(
     def start(key: Key, task: Tree, n: int) -> Row:
         keys, params = jax.random.split(key, n), ()
         if draw is not None:
-            keys, draw_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+            keys, draw_keys = jax.vmap(lambda k: tuple(jax.random.split(k)))(keys)
             params = jax.vmap(draw, (0, None))(draw_keys, task)
         state, obs = _map(env.reset, params if draw else task, draw)(keys)
         return Row(state, observe(state, obs, params, task), params)
@@ -68,25 +68,21 @@ def vectorize(
         reservoir = () if renewed is None else Reservoir(start(pool_key, task, num_envs), zero, zero, zero)
         alive = () if env.num_agents is None else jnp.ones(shape, bool)
         returns, steps, never = jnp.zeros(shape), jnp.zeros(num_envs, jnp.int32), jnp.zeros(shape, bool)
-        measures = _measure(env, row.state, row.params if draw else task, draw)
-        info = _info(returns, steps, measures, reservoir)
+        info = _info(returns, steps, _measure(env, row.state, row.params if draw else task, draw), reservoir)
         state = VecState(row.state, row.params, steps, alive, returns, reservoir)
         return state, Timestep(row.obs, ~never, returns, never, never, never, row.obs, info)
 
     def step(key: Key, before: VecState, action: Tree, task: Tree) -> tuple[VecState, Timestep]:
         step_key, reset_key = jax.random.split(key)
-        params = before.params if draw else task
-        inner = _map(env.step, params, draw)
-        state, obs, reward, terminated = inner(
-            jax.random.split(step_key, num_envs), before.state, spaces.clip(env.action_space, action)
-        )
+        params, action = before.params if draw else task, spaces.clip(env.action_space, action)
+        keys = jax.random.split(step_key, num_envs)
+        state, obs, reward, terminated = _map(env.step, params, draw)(keys, before.state, action)
         obs, steps, valid = observe(state, obs, before.params, task), before.steps + 1, jnp.ones_like(terminated)
         if env.num_agents is not None:
             terminated, valid = terminated | ~before.alive, before.alive
         limit = steps >= env.max_steps if env.max_steps is not None else jnp.zeros_like(steps, bool)
         ended = limit | (terminated if env.num_agents is None else terminated.all(-1))
-        per_actor = jnp.broadcast_to(ended.reshape(ended.shape + (1,) * (terminated.ndim - 1)), terminated.shape)
-        truncated = limit.reshape(limit.shape + (1,) * (terminated.ndim - 1)) & jnp.ones_like(terminated)
+        per_actor, truncated = _per_actor(ended, terminated), _per_actor(limit, terminated)
         returns = before.episode_return + jnp.where(valid, reward, 0.0)
         stepped = Row(state, obs, before.params)
         row, reservoir = restart(reset_key, task, ended, stepped, before.reservoir)
@@ -101,15 +97,11 @@ def vectorize(
     def restart(key: Key, task: Tree, ended: Array, stepped: Row, reservoir: Any) -> tuple[Row, Any]:
         if renewed is None:
             fresh = jax.lax.cond(jnp.any(ended), lambda: start(key, task, num_envs), lambda: stepped)
-            return trees.where(ended, fresh, stepped), ()
-        reservoir = _renew(reservoir, start(key, task, renewed))
-        fresh, reservoir = _deal(reservoir, ended)
+        else:
+            fresh, reservoir = _deal(_renew(reservoir, start(key, task, renewed)), ended)
         return trees.where(ended, fresh, stepped), reservoir
 
-    if env.num_agents is None:
-        num_rows = num_envs
-    else:
-        num_rows = num_envs * env.num_agents
+    num_rows = num_envs * (env.num_agents or 1)
     return VecEnv(reset, step, env.observation_space, env.action_space, env.params, num_rows, num_envs)
 
 
@@ -129,9 +121,13 @@ def _measure(env: Environment, state: Tree, params: Tree, per_row: Any) -> dict[
 
 def _info(returns: Array, steps: Array, measures: dict[str, Array], reservoir: Any) -> dict[str, Array]:
     """Statistics of the episode so far; they are of a whole episode on the steps that end one."""
-    lengths = jnp.broadcast_to(steps.reshape(steps.shape + (1,) * (returns.ndim - 1)), returns.shape)
     reused = {} if reservoir == () else {"reused_starts": jnp.broadcast_to(reservoir.reused, returns.shape)}
-    return {"episode_return": returns, "episode_length": lengths} | measures | reused
+    return {"episode_return": returns, "episode_length": _per_actor(steps, returns)} | measures | reused
+
+
+def _per_actor(x: Array, like: Array) -> Array:
+    """x [N] for every agent: [N] or [N, A], as `like`."""
+    return jnp.broadcast_to(x.reshape(x.shape + (1,) * (like.ndim - 1)), like.shape)
 
 
 def _renew(reservoir: Reservoir, fresh: Row) -> Reservoir:

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import sys
 import tokenize
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"count_lines: no such file or folder: {missing[0]}")
     counts = {file: count(file.read_text(encoding="utf-8")) for path in paths for file in python_files(path)}
     for file, lines in counts.items():
-        print(f"{lines:6d}  {file}")
+        print(f"{lines:6d}  {os.path.relpath(file)}")
     print(f"{sum(counts.values()):6d}  total")
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import agents, envs, loop, spaces, transforms, trees
+from jaxrl import agents, distributions, envs, loop, networks, spaces, transforms, trees
 from jaxrl.networks import Settings
 from jaxrl.types import Environment
 from jaxrl.vectorize import vectorize
@@ -81,8 +81,6 @@ VARIANTS: dict[str, Callable[[], Environment]] = {
     "gridworld, own map": lambda: envs.make("gridworld", layout="S.G/.#./S.."),
     "one_hot(taxi)": lambda: transforms.one_hot(envs.make("taxi")),
     "flatten(catch)": lambda: transforms.flatten(envs.make("catch")),
-    "sticky(masked_walk)": lambda: transforms.sticky(envs.make("masked_walk"), 0.5),
-    "sticky(quadratic)": lambda: transforms.sticky(envs.make("quadratic"), 0.5),
 }
 WORLDS = {name: functools.partial(envs.make, name) for name in envs.names()} | VARIANTS
 
@@ -185,6 +183,8 @@ class Case:
         self.env = agents.adapt(row.algorithm, row.make())
         self.config = agents.algorithm(row.algorithm).config(**row.config)
         self.agent = agents.make(row.algorithm, self.env, row.network, self.config)
+        self.head = distributions.head(self.env.action_space)
+        self.network = networks.actor_critic(row.network, self.head.num_outputs, self.head.num_free)
         self.venv = vectorize(self.env, row.num_envs)
         self.trainer = loop.make_trainer(self.agent, self.venv, row.rollout_length)
         self.counted = Counted(self.trainer.step)

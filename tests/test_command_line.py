@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -44,6 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["list"]], ids=lambda words: " ".join(words) or "jaxrl")
 def test_help_answers_within_a_second_and_without_jax(command: list[str]) -> None:
+    """In processor seconds, which are what a person waits for on an idle machine; a busy one proves nothing."""
     script = (
         "import sys\nfrom jaxrl.command_line import main\n"
         "try: main([*sys.argv[1:], '--help'])\n"
@@ -51,11 +52,12 @@ def test_help_answers_within_a_second_and_without_jax(command: list[str]) -> Non
     )
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True)
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert run.returncode == 0 and run.stdout.startswith("usage: jaxrl"), run.stderr
-    assert min(seconds) < 1.0
+    assert min(seconds) < 0.7
 
 
 def test_the_ways_to_start_are_one_command(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_the_realised_number_of_steps_is_told(tmp_path: Path, capfd: pytest.Capt
     assert main(["train", "random", "cliff_walking", *options]) == 0
     out, err = capfd.readouterr()
     assert "100 steps are not a whole number of updates: training for 96 (3 updates of 32 steps)" in err
-    assert "100 %  update 3/3  step 96" in err and "\x1b" not in err
+    assert "100 %  update 3/3  step 96 " in err and "\x1b" not in err
     assert "for 96 steps (3 updates)" in out
 
 
@@ -299,7 +301,11 @@ def test_a_killed_run_resumes_to_the_same_bits_in_a_new_process(pair: str, tmp_p
     options += ["--hidden", "8", "--no-progress"] + (
         ["--buffer-size", "320", "--learning-starts", "64"] if "dqn" in pair else []
     )
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | {
+        "XLA_FLAGS": "",
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = ["train", *pair.split(), *options, "--folder"]
     through = subprocess.Popen([sys.executable, "-m", "jaxrl", *command, str(whole)], env=environment)

@@ -97,14 +97,15 @@ def test_spaces_without_a_head_are_refused_in_one_line(space):
 # ------------------------------------------------------------------------------------------------ categorical
 
 
-def test_categorical_equals_scipy():
-    head = distributions.head(spaces.Discrete(7))
+@pytest.mark.parametrize("n", [1, 7, 12])
+def test_categorical_equals_scipy(n):
+    head = distributions.head(spaces.Discrete(n))
     outputs, others = outputs_for(head, (50,), 0, 3.0), outputs_for(head, (50,), 1, 3.0)
 
     @jax.jit
     def evaluate(outputs, others):
         policy = head.distribution(outputs)
-        log_prob = jax.vmap(policy.log_prob, out_axes=-1)(jnp.arange(7)[:, None].repeat(50, 1))
+        log_prob = jax.vmap(policy.log_prob, out_axes=-1)(jnp.arange(n)[:, None].repeat(50, 1))
         return log_prob, policy.entropy(), policy.kl_divergence(head.distribution(others)), policy.mode()
 
     log_prob, entropy, kl_divergence, mode = evaluate(outputs, others)
@@ -118,11 +119,13 @@ def test_categorical_equals_scipy():
     np.testing.assert_array_equal(mode, np.argmax(outputs, -1))
 
 
-def test_categorical_draws_follow_the_probabilities():
-    logits = jnp.log(jnp.array([0.5, 0.0001, 0.2, 0.0499, 0.25]))
-    policy = distributions.head(spaces.Discrete(5)).distribution(logits)
+@pytest.mark.parametrize("num_never", [0, 10])
+def test_categorical_draws_follow_the_probabilities(num_never):
+    logits = jnp.pad(jnp.log(jnp.array([0.5, 0.0001, 0.2, 0.0499, 0.25])), (0, num_never), constant_values=-1e9)
+    policy = distributions.head(spaces.Discrete(5 + num_never)).distribution(logits)
     draws = np.bincount(policy.sample(seed=jax.random.key(0), sample_shape=100_000), minlength=5)
-    assert scipy.stats.chisquare(draws, np.exp(np.float64(logits)) * 100_000 / np.exp(logits).sum()).pvalue > 0.001
+    assert len(draws) == 5
+    assert scipy.stats.chisquare(draws, np.float64([0.5, 0.0001, 0.2, 0.0499, 0.25]) * 100_000).pvalue > 0.001
 
 
 def test_rows_are_drawn_independently():
@@ -188,13 +191,14 @@ def test_masked_values_and_gradients_are_finite(num_legal):
         np.testing.assert_allclose(head.distribution(outputs, legal).probs, 0.25)
 
 
-def test_the_gradient_of_a_categorical_is_the_closed_form():
+@pytest.mark.parametrize("n", [6, 12])
+def test_the_gradient_of_a_categorical_is_the_closed_form(n):
     """d log p(a) / d outputs = onehot(a) - p; d H / d outputs = -p (log p + H)."""
-    head = distributions.head(spaces.Discrete(6))
-    outputs, action = outputs_for(head, (20,)), jnp.arange(20) % 6
+    head = distributions.head(spaces.Discrete(n))
+    outputs, action = outputs_for(head, (20,)), jnp.arange(20) % n
     p = scipy.special.softmax(np.float64(outputs), -1)
     gradient = jax.jit(jax.grad(lambda x: head.distribution(x).log_prob(action).sum()))(outputs)
-    np.testing.assert_allclose(gradient, np.eye(6)[action] - p, atol=1e-6)
+    np.testing.assert_allclose(gradient, np.eye(n)[action] - p, atol=1e-6)
     gradient = jax.jit(jax.grad(lambda x: head.distribution(x).entropy().sum()))(outputs)
     entropy = scipy.stats.entropy(p, axis=-1)[:, None]
     np.testing.assert_allclose(gradient, -p * (np.log(p) + entropy), atol=1e-6)
@@ -405,6 +409,11 @@ def test_greedy_actions_are_the_first_best_legal_ones():
     choose = jax.jit(distributions.epsilon_greedy)
     np.testing.assert_array_equal(choose(jax.random.key(0), values, 0.0, legal), [1, 0, 1, 1])
     np.testing.assert_array_equal(choose(jax.random.key(0), values[:2], 0.0), [1, 0])
+
+
+def test_a_greedy_policy_is_never_random(monkeypatch):
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.zeros(shape))
+    assert distributions.epsilon_greedy(jax.random.key(0), jnp.array([0.0, 1.0]), 0.0) == 1
 
 
 def test_random_actions_are_uniform_over_the_legal_ones():

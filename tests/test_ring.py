@@ -79,18 +79,18 @@ def with_ppo():
 
 def with_dqn():
     config = dqn.Config(
-        discount=0.9, learning_rate=0.05, total_updates=400, gradient_steps=4 / 256, target_rate=0.2,
+        discount=0.9, learning_rate=0.05, total_updates=400, gradient_steps=3 / 3072, target_rate=0.2,
         max_gradient_norm=float("inf"), huber_threshold=float("inf"),
     )  # fmt: skip
     network = networks.q_network(LINEAR, 1)
-    env, buffer = envs.make("ring"), uniform(256 * 32, 512)
+    env, buffer = envs.make("ring"), uniform(3072 * 32, 1024)
     return env, dqn.dqn(network, env.action_space, config, buffer), lambda state: network.step(
         state.params, (), jnp.eye(5), jnp.zeros(5, bool)
     )[1][:, 0]
 
 
 def with_q_learning():
-    config = q_learning.Config(learning_rate=1.0, learning_rate_decay=0.8, discount=0.9)
+    config = q_learning.Config(learning_rate=1.0, learning_rate_decay=0.1, discount=0.9)
     env = index(envs.make("ring"))
     return env, q_learning.q_learning(env.observation_space, env.action_space, config), lambda state: state.values[:, 0]
 
@@ -105,13 +105,16 @@ def test_every_algorithm_with_values_is_on_the_ring():
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_values_bootstrap_from_what_was_reached(name):
-    """Right as it is; each mistake is told apart from it, and from all others, by 0.02 at states 0 and 1."""
+    """Right as it is, to 0.02; each mistake leads to values of its own, which random starts blur to 0.04."""
     env, agent, values = LEARNERS[name]()
-    trainer = loop.make_trainer(agent, mistaken(vectorize(env, 64)), 4)
+    trainer = loop.make_trainer(agent, mistaken(vectorize(env, 256)), 12)
 
     def learn(task):
         state = trainer.init(jax.random.key(0))._replace(task=task)
         return values(jax.lax.scan(lambda s, _: (trainer.step(s)[0], None), state, length=400)[0].agent)
 
     learnt = np.asarray(contracts.quick(jax.vmap(learn))(jnp.arange(5)))
-    np.testing.assert_allclose(learnt, VALUES, atol=0.02)
+    np.testing.assert_allclose(learnt[RIGHT], VALUES[RIGHT], atol=0.02)
+    np.testing.assert_allclose(learnt, VALUES, atol=0.04)
+    apart = np.abs(VALUES[:, None, :2] - VALUES[None, :, :2]).max(-1)[~np.eye(5, dtype=bool)]
+    assert apart.min() > 2 * 0.04

@@ -47,7 +47,7 @@ ALGORITHMS = {
 _RANGES = {  # the closed interval of every number that a config can hold, by its name
     "num_epochs": (1, math.inf), "num_minibatches": (1, math.inf), "chunk_length": (1, math.inf),
     "buffer_size": (1, math.inf), "batch_size": (1, math.inf), "learning_starts": (1, math.inf),
-    "target_period": (1, math.inf), "learning_rate": (0, math.inf), "learning_rate_decay": (0, 1),
+    "target_period": (1, math.inf), "learning_rate": (0, math.inf), "learning_rate_decay": (0, math.inf),
     "total_updates": (1, math.inf), "discount": (0, 1), "trace_decay": (0, 1), "clip_range": (0, math.inf),
     "value_clip_range": (0, math.inf), "entropy_coefficient": (0, math.inf), "value_coefficient": (0, math.inf),
     "max_gradient_norm": (0, math.inf), "gradient_steps": (0, math.inf), "target_rate": (0, 1),

@@ -1,8 +1,8 @@
 """Deep Q-learning (Mnih et al. 2015): replay, a target network, epsilon-greedy exploration.
 
-    y      = r + discount * max_a' Q(o', a'; target)        (0 behind a termination, not behind a truncation)
-    loss   = E[huber(Q(o, a) - y)]
-    target <- target + target_rate * (params - target), every target_period gradient steps
+y      = r + discount * max_a' Q(o', a'; target)        (0 behind a termination, not behind a truncation)
+loss   = E[huber(Q(o, a) - y)]
+target <- target + target_rate * (params - target), every target_period gradient steps
 """
 
 import math
@@ -64,7 +64,9 @@ def dqn(
         actions = jnp.zeros(timestep.reward.shape, action_space.dtype)
         memory = buffer.init(example_rollout(timestep, actions, ()))
         hyper = trees.traced(config)
-        return State(params, params, direction.init(trees.ravel(params)[0]), hyper, memory, zero, zero, zero, jnp.zeros(()))
+        return State(
+            params, params, direction.init(trees.ravel(params)[0]), hyper, memory, zero, zero, zero, jnp.zeros(())
+        )
 
     def values(params: Tree, obs: Observation) -> Array:
         return network.step(params, (), obs, jnp.zeros(jax.tree.leaves(obs)[0].shape[:1], bool))[1]

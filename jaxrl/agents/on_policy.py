@@ -9,16 +9,16 @@ import jax.numpy as jnp
 from jaxrl import statistics, trees
 from jaxrl.errors import UsageError
 from jaxrl.shuffle import permutation
-from jaxrl.statistics import Mean, RunningMoments
+from jaxrl.statistics import Mean
 from jaxrl.types import Array, Key, Observation, Timestep, Transition, Tree
 
 
 class Normalisers(NamedTuple):
     """Running statistics; a part that is off is (). They change at the end of `learn` and never in between."""
 
-    observations: RunningMoments | tuple[()] = ()  # of the features
-    returns: RunningMoments | tuple[()] = ()  # of the discounted return, whose deviation scales rewards
-    discounted_return: Array | tuple[()] = ()  # [N] up to the last rollout's end
+    observations: Any = ()  # RunningMoments of the features
+    returns: Any = ()  # RunningMoments of the discounted return, whose deviation scales rewards
+    discounted_return: Any = ()  # [N] up to the last rollout's end
 
 
 def normalisers(timestep: Timestep, observations: bool, rewards: bool) -> Normalisers:
@@ -37,7 +37,7 @@ def normalise(state: Normalisers, obs: Observation) -> Observation:
     return obs._replace(features=statistics.normalise(state.observations, obs.features))
 
 
-def scale_rewards(state: Normalisers, steps: Transition, discount: Array) -> tuple[Array, Normalisers]:
+def scale_rewards(state: Normalisers, steps: Transition, discount: Array | float) -> tuple[Array, Normalisers]:
     """Rewards [T, N] over the deviation of the discounted return, within +-10, and the state to use from now on."""
     features = steps.obs.features
     observations = state.observations

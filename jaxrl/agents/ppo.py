@@ -1,10 +1,10 @@
 """Proximal policy optimisation (Schulman et al. 2017) for discrete, continuous, masked and recurrent policies.
 
-    A_t     = sum_k (discount * trace_decay)^k delta_{t+k}            (generalised advantages, cut at episode ends)
-    r_t     = pi(a_t | o_t) / pi_old(a_t | o_t)
-    policy  = -E[min(r_t A_t, clip(r_t, 1 - eps, 1 + eps) A_t)] - entropy_coefficient * E[H(pi)]
-    value   = E[max((V - G)^2, (clip(V, V_old - eps_v, V_old + eps_v) - G)^2)] / 2,   G = A + V_old
-    params <- params - learning_rate * Adam(clip(grad(policy + value_coefficient * value)))
+A_t     = sum_k (discount * trace_decay)^k delta_{t+k}            (generalised advantages, cut at episode ends)
+r_t     = pi(a_t | o_t) / pi_old(a_t | o_t)
+policy  = -E[min(r_t A_t, clip(r_t, 1 - eps, 1 + eps) A_t)] - entropy_coefficient * E[H(pi)]
+value   = E[max((V - G)^2, (clip(V, V_old - eps_v, V_old + eps_v) - G)^2)] / 2,   G = A + V_old
+params <- params - learning_rate * Adam(clip(grad(policy + value_coefficient * value)))
 """
 
 import math
@@ -71,7 +71,9 @@ def ppo(
     def init(key: Key, timestep: Timestep) -> State:
         params = network.init(key, timestep.obs)
         normalisers = on_policy.normalisers(timestep, config.normalise_observations, config.normalise_rewards)
-        return State(params, direction.init(trees.ravel(params)[0]), trees.traced(config), jnp.zeros((), jnp.int32), normalisers)
+        return State(
+            params, direction.init(trees.ravel(params)[0]), trees.traced(config), jnp.zeros((), jnp.int32), normalisers
+        )
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
         obs = on_policy.normalise(state.normalisers, timestep.obs)
@@ -117,23 +119,22 @@ def ppo(
         }
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        hyper, (vector, restore) = state.config, trees.ravel(state.params)
+        hyper = state.config
 
         def update(learnt: Any, batch: tuple[Tree, Item]) -> tuple[Any, dict[str, Array]]:
             params, optimiser, count = learnt
             carry, items = batch[0], jax.tree.map(lambda x: x.swapaxes(0, 1), batch[1])
             rate = hyper.learning_rate * jnp.maximum(1 - count / (hyper.total_updates * steps_per_update), 0.0)
             params, optimiser, metrics = losses.gradient_step(
-                lambda p: loss(p, hyper, carry, items),
-                params, optimiser, direction, rate, hyper.max_gradient_norm,
-            )  # fmt: skip
+                lambda p: loss(p, hyper, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
+            )
             return (params, optimiser, trees.count_up(count, 1)), metrics | {"learning_rate": rate}
 
         carry, items, normalisers = estimate(state, rollout)
         learnt = state.params, state.optimiser, state.gradient_steps
-        (vector, optimiser, count), metrics = on_policy.epochs(
+        (params, optimiser, count), metrics = on_policy.epochs(
             key, (carry, items), config.num_epochs, config.num_minibatches, update, learnt
         )
-        return State(vector, optimiser, hyper, count, normalisers), metrics
+        return State(params, optimiser, hyper, count, normalisers), metrics
 
     return Agent(init, network.begin, act, learn)
