@@ -50,7 +50,7 @@ LEARNING = (
         judged="every seed", tolerance=0.01, statistic="exact return",
     ),
     LearningTask(
-        "q-learning-frozen-lake-4x4", "q_learning", "frozen_lake", 2_000_000, 0.740, "0.740, optimal at discount 0.99",
+        "q-learning-frozen-lake-4x4", "q_learning", "frozen_lake", 4_000_000, 0.740, "0.740, optimal at discount 0.99",
         OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
         options={"environment_options": {"slippery": True}},
     ),

@@ -24,6 +24,7 @@ class Config(NamedTuple):
     batch_size: int = 128
     learning_starts: int = 1_000  # transitions held before the first gradient step
     target_period: int = 1  # gradient steps between updates of the target
+    double: bool = False  # the online network chooses the action of the target (van Hasselt et al. 2016)
     learning_rate: float = 1e-3
     total_updates: float = math.inf  # the learning rate falls linearly to 0 over them
     gradient_steps: float = 0.5  # per environment step, whatever the number of rows
@@ -71,6 +72,9 @@ def dqn(
     def values(params: Tree, obs: Observation) -> Array:
         return network.step(params, (), obs, jnp.zeros(jax.tree.leaves(obs)[0].shape[:1], bool))[1]
 
+    def pick(values: Array, action: Array) -> Array:
+        return jnp.take_along_axis(values, action[:, None], -1)[:, 0]
+
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Any]:
         hyper = state.config
         progress = jnp.minimum(state.env_steps / hyper.epsilon_steps, 1.0)
@@ -79,9 +83,11 @@ def dqn(
         return action.astype(action_space.dtype), carry, ()
 
     def loss(params: Tree, target: Tree, hyper: Config, items: Transition, weights: Array) -> tuple[Array, Any]:
-        next_values = distributions.masked(values(target, items.next_obs), items.next_obs.legal).max(-1)
-        wanted = items.reward + hyper.discount * jnp.where(items.terminated, 0.0, next_values)
-        chosen = jnp.take_along_axis(values(params, items.obs), items.action[:, None], -1)[:, 0]
+        next_values = values(target, items.next_obs)
+        judge = values(params, items.next_obs) if config.double else next_values
+        best = jnp.argmax(distributions.masked(judge, items.next_obs.legal), -1)
+        wanted = items.reward + hyper.discount * jnp.where(items.terminated, 0.0, pick(next_values, best))
+        chosen = pick(values(params, items.obs), items.action)
         error = chosen - jax.lax.stop_gradient(wanted)
         weight = weights * items.valid
         metrics = {"loss": losses.mean(losses.huber(error, hyper.huber_threshold), weight), "q": chosen.mean()}
