@@ -19,7 +19,7 @@ class Episodes(NamedTuple):
 
     returns: Array  # float [E] (or [E, A])
     lengths: Array  # int32 [E]
-    finished: Array  # bool [E]: False where the cap on steps came first
+    finished: Array  # bool [E]: its end was seen (max_steps is an end)
     measures: dict[str, Array]  # {name: [E]}
 
 
@@ -38,21 +38,21 @@ def evaluate(
     venv = vectorize(env._replace(max_steps=min(limit, env.max_steps or limit)), num_episodes)
     roll = collect(agent, venv, 1)
 
+    def read(info: dict[str, Array], finished: Array) -> Episodes:
+        measures = {name: value for name, value in info.items() if name not in ("episode_return", "episode_length")}
+        return Episodes(info["episode_return"], info["episode_length"], finished, measures)
+
     def play(key: Key, agent_state: Any, task: Tree = env.params) -> Episodes:
         reset_key, play_key = jax.random.split(inline(key))
         state, timestep = venv.reset(reset_key, task)
-        waiting = Episodes(
-            timestep.info["episode_return"], timestep.info["episode_length"], jnp.zeros(num_episodes, bool),
-            {k: v for k, v in timestep.info.items() if k not in ("episode_return", "episode_length")},
-        )  # fmt: skip
+        waiting = read(timestep.info, jnp.zeros(num_episodes, bool))
 
         def step(carry: Any) -> Any:
             steps, state, timestep, memory, episodes = carry
             step_key = jax.random.fold_in(play_key, steps)
             state, timestep, memory, rollout, info = roll(step_key, agent_state, state, timestep, memory, task, explore)
-            info = {k: v[0] for k, v in info.items()}
             ended = timestep.first.reshape(num_episodes, -1).all(-1)  # an episode ends for all its agents at once
-            now = Episodes(info.pop("episode_return"), info.pop("episode_length"), ended, info)
+            now = read({name: value[0] for name, value in info.items()}, ended)
             return steps + 1, state, timestep, memory, trees.where(episodes.finished, episodes, now)
 
         start = jnp.zeros((), jnp.int32), state, timestep, agent.begin(venv.num_rows), waiting

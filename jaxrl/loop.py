@@ -62,16 +62,13 @@ def make_trainer(
         )
         agent_state, metrics = agent.learn(state.agent, learn_key, rollout)
         task = update_task(task_key, state.task, rollout, info) if update_task else state.task
-        episodes = {name: Mean.of(value, _at_ends(rollout.steps, value)) for name, value in info.items()}
+        last = rollout.steps.ended & rollout.steps.valid  # a value per world of agents counts where all have ended
+        worlds = rollout.steps.ended.reshape(*last.shape[:2], -1).all(-1)
+        episodes = {name: Mean.of(x, last if x.ndim == last.ndim else worlds) for name, x in info.items()}
         updates = trees.count_up(state.updates, 1)
         return TrainState(key, agent_state, env, timestep, carry, task, updates), episodes | metrics
 
     return Trainer(init, step, rollout_length * venv.num_envs)
-
-
-def _at_ends(steps: Transition, value: Array) -> Array:
-    """Weight 1 where an episode ended, once per actor; a value [T, N] of a world with agents counts once per world."""
-    return steps.ended & steps.valid if value.ndim == steps.ended.ndim else steps.ended.all(-1)
 
 
 def train(trainer: Trainer, num_updates: int) -> Callable[[Key], tuple[TrainState, dict[str, Mean]]]:

@@ -9,13 +9,19 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import trees
-from jaxrl.types import Array, Tree
+from jaxrl.types import Array, Transition, Tree
 
 
 def mean(values: Array, weight: Array) -> Array:
     """The mean of values [...] over the samples that count: weight [...] >= 0; 0 where none does."""
     chex.assert_equal_shape([values, weight])
     return jnp.sum(jnp.where(weight > 0, values, 0.0) * weight) / jnp.maximum(jnp.sum(weight), 1e-8)
+
+
+def blank_invalid(steps: Transition) -> Transition:
+    """Steps [...] with zeros where they are not valid, so that nothing that stands there, even NaN, is learnt from."""
+    blank = jax.tree.map(jnp.zeros_like, steps)
+    return trees.where(steps.valid, steps, blank)._replace(first=steps.first)
 
 
 def standardise(values: Array, weight: Array) -> Array:
@@ -37,8 +43,7 @@ def clipped_value(value: Array, old_value: Array, target: Array, clip_range: Arr
 
 def huber(error: Array, threshold: Array | float) -> Array:
     """Half the squared error [...] up to threshold, linear beyond (Huber 1964); threshold inf: squared error."""
-    size = jnp.abs(error)
-    near = jnp.minimum(size, threshold)
+    near, size = jnp.minimum(jnp.abs(error), threshold), jnp.abs(error)
     return 0.5 * near**2 + jnp.where(size > threshold, threshold, 0.0) * (size - near)
 
 

@@ -135,8 +135,7 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
     """encoder -> cell -> module, where only the cell runs step by step; its carry restarts where `first` holds."""
 
     def begin(n: int) -> Tree:
-        size = cell.features
-        return cell.initialize_carry(jax.random.key(0), (n, size))  # zeros: the key is not read
+        return cell.initialize_carry(jax.random.key(0), (n, cell.features))  # zeros: the key is not read
 
     def init(key: Key, obs: Any) -> Tree:
         keys, x = jax.random.split(key, 3), inputs(obs, 1)

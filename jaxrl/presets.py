@@ -28,6 +28,14 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("q_learning", None): Preset("Watkins 1989", num_steps=500_000, num_envs=64, rollout_length=16),
     ("dqn", None): Preset("Mnih et al. 2015, for classic control", num_steps=50_000, num_envs=8, rollout_length=5),
     ("ppo", None): Preset("Schulman et al. 2017, table 3", num_steps=1_000_000, num_envs=8, rollout_length=128),
+    ("dqn", "cartpole"): Preset(
+        "random search here on seeds 0 to 31", num_steps=50_000, num_envs=8, rollout_length=1,
+        config={
+            "buffer_size": 50_000, "learning_rate": 1e-3, "gradient_steps": 1.0, "discount": 0.975,
+            "target_rate": 0.02, "double": True, "huber_threshold": math.inf,
+        },
+        network={"hidden": (128, 128), "activation": "silu"},
+    ),
     ("ppo", "cartpole"): Preset(
         "tuned here on seeds 0 to 63", num_steps=100_000, num_envs=8, rollout_length=32,
         config={

@@ -27,8 +27,7 @@ def seeds(trainer: Trainer) -> Trainer:
 
     def spread(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(argument: Any) -> Any:
-            num_seeds = jax.tree.leaves(argument)[0].shape[0]
-            devices = jax.local_devices()
+            num_seeds, devices = jax.tree.leaves(argument)[0].shape[0], jax.local_devices()
             count = max(n for n in range(1, len(devices) + 1) if num_seeds % n == 0)
             large = devices[0].platform == "cpu" and trainer.steps_per_update >= _LARGE
             mapped = functools.partial(jax.lax.map, function) if large else jax.vmap(function)

@@ -108,8 +108,3 @@ def clip(space: Tree, value: Tree) -> Tree:
         return jnp.clip(v, *leaf.bounds()) if isinstance(leaf, Box) else v
 
     return jax.tree.map(clip_leaf, space, value, is_leaf=is_space)
-
-
-def zeros(space: Tree) -> Tree:
-    """An array of zeros of every leaf's shape and dtype."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), space, is_leaf=is_space)

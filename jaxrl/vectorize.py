@@ -61,6 +61,9 @@ def vectorize(
             return obs
         return obs._replace(legal=_map(env.legal_actions, params if draw else task, draw)(state))
 
+    def measure(state: Tree, params: Tree) -> dict[str, Array]:
+        return {} if env.measure is None else _map(env.measure, params, draw)(state)
+
     def reset(key: Key, task: Tree) -> tuple[VecState, Timestep]:
         row_key, pool_key = jax.random.split(key)
         row, zero = start(row_key, task, num_envs), jnp.zeros((), jnp.int32)
@@ -68,7 +71,7 @@ def vectorize(
         reservoir = () if renewed is None else Reservoir(start(pool_key, task, num_envs), zero, zero, zero)
         alive = () if env.num_agents is None else jnp.ones(shape, bool)
         returns, steps, never = jnp.zeros(shape), jnp.zeros(num_envs, jnp.int32), jnp.zeros(shape, bool)
-        info = _info(returns, steps, _measure(env, row.state, row.params if draw else task, draw), reservoir)
+        info = _info(returns, steps, measure(row.state, row.params if draw else task), reservoir)
         state = VecState(row.state, row.params, steps, alive, returns, reservoir)
         return state, Timestep(row.obs, ~never, returns, never, never, never, row.obs, info)
 
@@ -91,7 +94,7 @@ def vectorize(
             () if env.num_agents is None else ~terminated | per_actor,
             jnp.where(per_actor, 0.0, returns), reservoir,
         )  # fmt: skip
-        info = _info(returns, steps, _measure(env, state, params, draw), reservoir)
+        info = _info(returns, steps, measure(state, params), reservoir)
         return after, Timestep(row.obs, per_actor, reward, terminated, truncated, valid, obs, info)
 
     def restart(key: Key, task: Tree, ended: Array, stepped: Row, reservoir: Any) -> tuple[Row, Any]:
@@ -113,10 +116,6 @@ def _map(function: Callable[..., Any], params: Tree, per_row: Any) -> Callable[.
         return jax.vmap(function, axes)(*args, params)
 
     return mapped
-
-
-def _measure(env: Environment, state: Tree, params: Tree, per_row: Any) -> dict[str, Array]:
-    return {} if env.measure is None else _map(env.measure, params, per_row)(state)
 
 
 def _info(returns: Array, steps: Array, measures: dict[str, Array], reservoir: Any) -> dict[str, Array]:

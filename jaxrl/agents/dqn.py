@@ -121,13 +121,12 @@ def dqn(
         return state, {name: Mean(total, num_steps) for name, total in totals.items()}
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        memory, count = buffer.add(state.buffer, rollout), rollout.steps.reward.size
+        rollout, count = rollout._replace(steps=losses.blank_invalid(rollout.steps)), rollout.steps.reward.size
+        memory = buffer.add(state.buffer, rollout)
         owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
         due = jnp.floor(owed).astype(jnp.int32)
-        state = state._replace(
-            buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due,
-            updates=trees.count_up(state.updates, 1),
-        )  # fmt: skip
-        return update(state, key, due)
+        state = state._replace(buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due)
+        state, metrics = update(state, key, due)
+        return state._replace(updates=trees.count_up(state.updates, 1)), metrics
 
     return Agent(init, network.begin, act, learn)

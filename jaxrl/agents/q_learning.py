@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import distributions, spaces, trees
+from jaxrl import distributions, losses, spaces, trees
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Rollout, Timestep, Transition, Tree
@@ -55,7 +55,7 @@ def q_learning(observation_space: Any, action_space: Any, config: Config = Confi
         return State(values, visits, hyper), jnp.mean(jnp.abs(error))
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        state, error = jax.lax.scan(step, state, rollout.steps)
+        state, error = jax.lax.scan(step, state, losses.blank_invalid(rollout.steps))
         return state, {"error": Mean.of(error)}
 
     return Agent(init, lambda n: (), act, learn)

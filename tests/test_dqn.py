@@ -1,0 +1,167 @@
+"""DQN: its target by hand, its schedules and ratios, and a buffer that is written in place."""
+
+import contracts
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrl import agents, envs, exact, loop, run
+from jaxrl.agents import dqn
+from jaxrl.buffers.uniform import uniform
+from jaxrl.networks import Settings
+from jaxrl.types import Network
+from jaxrl.vectorize import vectorize
+
+INFINITE = float("inf")
+
+
+def table(num_states, num_actions):
+    """A network that is a table: one-hot features times parameters [states, actions]."""
+
+    def step(params, carry, obs, first, key=None):
+        return carry, obs.features @ params
+
+    return Network(lambda key, obs: jnp.zeros((num_states, num_actions)), lambda n: (), step, step)
+
+
+def unit_steps():
+    return optax.stateless(lambda updates, params: jax.tree.map(jnp.ones_like, updates))
+
+
+def plain_descent():
+    return optax.stateless(lambda updates, params: updates)
+
+
+def trainer_of(env, config, direction=None, num_envs=2, length=3):
+    buffer = uniform(config.buffer_size, config.batch_size, config.learning_starts)
+    network = table(env.observation_space.shape[0], env.action_space.n)
+    agent = dqn.dqn(network, env.action_space, config, buffer, direction or plain_descent())
+    return agent, loop.make_trainer(agent, vectorize(env, num_envs), length)
+
+
+def test_one_gradient_step_by_hand():
+    """Squared error towards r + discount max over legal actions of the target network, 0 behind a termination."""
+    env = envs.make("masked_walk", length=3)
+    config = dqn.Config(
+        buffer_size=6, batch_size=4, learning_starts=6, gradient_steps=1 / 6, learning_rate=0.1, discount=0.9,
+        target_rate=0.25, huber_threshold=INFINITE, max_gradient_norm=INFINITE,
+    )  # fmt: skip
+    agent, trainer = trainer_of(env, config)
+    state = trainer.init(jax.random.key(0))
+    rollout = loop.collect(agent, vectorize(env, 2), 3)(
+        jax.random.key(1), state.agent, state.env, state.timestep, state.carry, state.task
+    )[3]
+    params = jax.random.normal(jax.random.key(2), (4, 2))
+    params = jnp.where(jnp.array([[1, 1], [1, 0], [0, 1], [1, 1]]), params, 1e6)  # illegal actions seem splendid
+    target = params + 0.5
+    before = state.agent._replace(params=params, target=target)
+    after, metrics = contracts.quick(agent.learn)(before, jax.random.key(3), rollout)
+
+    memory = uniform(6, 4, 6)
+    held = memory.add(before.buffer, rollout)
+    items = memory.sample(held, jax.random.fold_in(jax.random.key(3), 0)).items
+    gradient, errors = np.zeros((4, 2)), []
+    for i in range(4):
+        item = jax.tree.map(lambda x, i=i: np.asarray(x[i]), items)
+        s, s_next = item.obs.features.argmax(), item.next_obs.features.argmax()
+        best = max(target[s_next, a] for a in range(2) if item.next_obs.legal[a])
+        error = params[s, item.action] - (item.reward + (0 if item.terminated else 0.9 * best))
+        errors.append(error)
+        gradient[s, item.action] += error / 4
+    expected = np.asarray(params) - 0.1 * gradient
+    np.testing.assert_allclose(after.params, expected, rtol=1e-5)
+    np.testing.assert_allclose(after.target, target + 0.25 * (expected - target), rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"].value(), np.mean(np.square(errors)) / 2, rtol=1e-5)
+
+
+def test_the_learning_rate_falls_linearly():
+    """First the full rate, less by the same amount in every update, at the last still some."""
+    env, updates = envs.make("chain"), 5
+    config = dqn.Config(
+        buffer_size=6, batch_size=2, learning_starts=1, gradient_steps=1 / 6, learning_rate=0.5, total_updates=updates
+    )  # fmt: skip
+    _, trainer = trainer_of(env, config, unit_steps())
+    state, step = trainer.init(jax.random.key(0)), contracts.quick(trainer.step)
+    weights = [float(state.agent.params[0, 0])]
+    for _ in range(updates):
+        state, _ = step(state)
+        weights.append(float(state.agent.params[0, 0]))
+    np.testing.assert_allclose(-np.diff(weights), 0.5 * (1 - np.arange(updates) / updates), rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 1.0, 0.4])
+def test_gradient_steps_are_counted_per_environment_step(ratio):
+    """Fractions are owed, not lost; nothing is owed for the time before learning starts."""
+    config = dqn.Config(buffer_size=60, batch_size=2, learning_starts=12, gradient_steps=ratio)
+    _, trainer = trainer_of(envs.make("chain"), config)
+    state, step, counts = trainer.init(jax.random.key(0)), contracts.quick(trainer.step), []
+    for _ in range(11):
+        state, _ = step(state)
+        counts.append(int(state.agent.gradient_steps))
+    np.testing.assert_array_equal(counts, [0, *np.floor(6 * np.float32(ratio) * np.arange(1, 11) + 1e-4)])
+    assert int(state.agent.env_steps) == 66
+
+
+@pytest.mark.parametrize("period", [1, 3])
+def test_the_target_follows_every_period(period):
+    """With rate 1 it is a copy of the parameters at every third gradient step, and keeps its bits in between."""
+    config = dqn.Config(
+        buffer_size=60, batch_size=2, learning_starts=1, gradient_steps=1 / 6, target_period=period, target_rate=1.0
+    )  # fmt: skip
+    _, trainer = trainer_of(envs.make("chain"), config, unit_steps())
+    state, step = trainer.init(jax.random.key(0)), contracts.quick(trainer.step)
+    for i in range(1, 8):
+        before, state = state, step(state)[0]
+        contracts.assert_equal(state.agent.target, state.agent.params if i % period == 0 else before.agent.target)
+        assert contracts.differs(state.agent.params, before.agent.params)
+
+
+def test_exploration_falls_with_environment_steps():
+    """Epsilon goes from start to end in a straight line, whatever the number of rows, and stays there."""
+    env = envs.make("random_mdp", num_actions=5)
+    env = agents.adapt("dqn", env)
+    config = dqn.Config(buffer_size=60, batch_size=2, epsilon_start=0.9, epsilon_end=0.1, epsilon_steps=1000.0)
+    agent, _ = trainer_of(env, config)
+    timestep = vectorize(env, 20_000).reset(jax.random.key(0), ())[1]
+    state = agent.init(jax.random.key(0), jax.tree.map(lambda x: x[:2], timestep))
+    state = state._replace(params=jnp.zeros((10, 5)).at[:, 2].set(1.0))
+    act = contracts.quick(agent.act)
+    for env_steps, epsilon in ((0, 0.9), (500, 0.5), (1000, 0.1), (10**9, 0.1)):
+        action = act(state._replace(env_steps=jnp.int32(env_steps)), jax.random.key(1), (), timestep)[0]
+        other = np.mean(np.asarray(action) != 2)
+        assert abs(other - 0.8 * epsilon) < 4 * np.sqrt(0.25 / 20_000)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_the_buffer_is_never_copied(num_seeds):
+    """A chunk of training needs less scratch memory than the buffer takes: it is written in place and read by gather."""
+    env = envs.make("chain", length=9)
+    config = dqn.Config(buffer_size=200_000, batch_size=32, learning_starts=64)
+    agent = agents.make("dqn", env, Settings((8,)), config)
+    trainer = loop.make_trainer(agent, vectorize(env, 4), 4)
+    key = jax.random.key(0)
+    if num_seeds > 1:
+        trainer = trainer._replace(init=jax.vmap(trainer.init), step=jax.vmap(trainer.step))
+        key = jax.random.split(key, num_seeds)
+    state = jax.eval_shape(trainer.init, key)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in state.agent.buffer.packed)
+    assert size > num_seeds * 200_000 * 4 * 10
+    memory = run.compile_chunk(trainer, 1).lower(state, 1).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 0.5 * size
+
+
+@pytest.mark.slow
+def test_a_linear_network_reaches_the_optimum():
+    """On three random worlds the table is within 0.05 of Q*, which dynamic programming finds."""
+    config = dqn.Config(
+        buffer_size=2**15, batch_size=2048, learning_starts=2**15, gradient_steps=0.25, learning_rate=0.3, discount=0.9,
+        total_updates=1500.0, target_rate=0.5, epsilon_end=1.0, huber_threshold=INFINITE, max_gradient_norm=INFINITE,
+    )  # fmt: skip
+    for seed in range(3):
+        env = agents.adapt("dqn", envs.make("random_mdp", seed=seed))
+        _, trainer = trainer_of(env, config, optax.scale_by_adam(), num_envs=16, length=4)
+        state = contracts.quick(lambda key, t=trainer: loop.train(t, 1500)(key)[0])(jax.random.key(seed))
+        best = exact.value_iteration(env.model(env.params), 0.9)
+        np.testing.assert_allclose(state.agent.params, best, atol=0.05)
