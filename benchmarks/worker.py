@@ -39,7 +39,7 @@ def time_training(settings: Settings) -> dict[str, Any]:
 
     chosen = resolved(settings)
     backend.use_cores(settings.num_seeds)
-    backend.fuse_operations()
+    backend.fuse_operations(settings.environment, chosen.steps_per_update)
     parts, keys = experiment.assemble(chosen), experiment.keys(chosen)
     start = time.perf_counter()
     lowered = jax.jit(loop.train(parts.trainer, chosen.num_updates)).lower(keys)

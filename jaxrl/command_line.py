@@ -185,8 +185,10 @@ def train(command: Train, rest: list[str]) -> int:
     options = merge(file, given | overrides.from_options(rest, command.algorithm))
     if command.resume and not command.folder:
         raise UsageError("--resume needs the --folder of the run to continue")
-    from jaxrl import experiment, reports, run_folder
+    from jaxrl import backend, experiment, presets, reports, run_folder
 
+    sizes = presets.preset(command.algorithm, command.environment).values() | options
+    backend.fuse_operations(command.environment, sizes["num_envs"] * sizes["rollout_length"])
     result = experiment.train(
         command.algorithm,
         command.environment,

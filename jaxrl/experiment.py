@@ -102,7 +102,6 @@ def train(
     settings = resolve(algorithm, environment, {k: v for k, v in given.items() if v is not None}, path, resume)
     backend.use_compilation_cache()
     backend.use_cores(settings.num_seeds)
-    backend.fuse_operations()
     clock, parts = backend.CompileClock(), assemble(settings)
     # What does not fit together shows when it is traced; JAX keeps the trace, so compiling later costs no more.
     jax.eval_shape(parts.trainer.step, jax.eval_shape(parts.trainer.init, keys(settings)))

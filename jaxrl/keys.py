@@ -47,7 +47,8 @@ def _threefry(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
             x = x + y
             y = x ^ ((y << rotation) | (y >> (32 - rotation)))
         x, y = x + words[(i + 1) % 3], y + words[(i + 2) % 3] + jnp.uint32(i + 1)
-    return x, y
+    # Without the barrier some versions of XLA copy the rounds into every operation that reads them, and never finish.
+    return jax.lax.optimization_barrier((x, y))
 
 
 def _counters(shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -7,14 +7,11 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxrl import backend
-
 sys.path.insert(0, str(Path(__file__).parent))  # so that the tables of `contracts` are found in every import mode
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first array: seeds are spread over two devices, everything else runs on the first of them."""
-    backend.fuse_operations()  # as in training
     if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", 2)
     if getattr(config, "cache", None) and not jax.config.jax_compilation_cache_dir:

@@ -166,7 +166,9 @@ ROWS = {
     "ppo, continuous": Row("ppo", _world("quadratic"), _PPO | {"normalise_observations": True}),
     "ppo, multi-discrete": Row("ppo", _world("multi_discrete"), _PPO),
     "ppo, masked": Row("ppo", _world("masked_walk", length=4), _PPO),
-    "ppo, gru": Row("ppo", _world("t_maze", length=1), _PPO | {"chunk_length": 3}, Settings((8,), cell="gru", cell_size=4)),
+    "ppo, gru": Row(
+        "ppo", _world("t_maze", length=1), _PPO | {"chunk_length": 3}, Settings((8,), cell="gru", cell_size=4)
+    ),
     "ppo, lstm, masked, normalised": Row(
         "ppo", _world("masked_walk", length=4), _NORMALISED | {"chunk_length": 2},
         Settings((8,), cell="lstm", cell_size=4),

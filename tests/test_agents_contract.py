@@ -40,7 +40,9 @@ def test_state_is_closed_under_learn(name):
     after, metrics = jax.eval_shape(this.trainer.step, before)
     assert contracts.kinds(after) == contracts.kinds(before)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(after))
-    assert all(isinstance(metric, Mean) and metric.total.shape == metric.count.shape == () for metric in metrics.values())
+    assert all(
+        isinstance(metric, Mean) and metric.total.shape == metric.count.shape == () for metric in metrics.values()
+    )
     assert {"episode_return", "episode_length"} <= set(metrics)
     assert int(this.history[3].updates) == 3
 
@@ -67,13 +69,17 @@ def test_compiled_or_not_is_the_same(name):
 
 @every
 def test_runs_under_vmap_are_separate_runs(name):
-    """Of three seeds in one program, each has the state after one update that it has alone."""
+    """Of three seeds in one program, each has the state after one update that it has alone.
+
+    Float32 sums are added in another order there, and Adam's first steps divide a gradient by its own size, so that a
+    rounding of a small gradient is a rounding of the whole step; in float64 (the slow test) nothing is left of it.
+    """
     this = case(name)
     together = this.step_many(this.many)
     for i in range(3):
         alone = this.init(jax.random.key(i))
         contracts.assert_close(lane(this.many, i), alone, 1e-6)
-        contracts.assert_close(lane(together, i), this.step(alone), 1e-6)
+        contracts.assert_close(lane(together, i), this.step(alone), 1e-5)
 
 
 @learners

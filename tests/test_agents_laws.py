@@ -79,7 +79,7 @@ def test_invalid_steps_change_nothing(name):
 
 @replay
 def test_nothing_changes_before_learning_starts(name):
-    """Alone and under vmap, parameters, target and optimiser keep their bits until the buffer is ready; then they move."""
+    """Alone and under vmap, parameters, target and optimiser keep their bits until the buffer is ready."""
     this, config = case(name), ROWS[name].config
     updates = -(-config["learning_starts"] // this.trainer.steps_per_update)
     for step, start in ((this.step, this.history[0]), (this.step_many, this.many)):
@@ -135,6 +135,17 @@ def test_counters_never_overflow(name):
         assert int(state.updates) >= int(before.updates)
         assert all(int(getattr(state.agent, c)) >= int(getattr(before.agent, c)) for c in counters)
     assert int(state.updates) == 2**31 - 1
+
+
+@learners
+def test_hyper_parameters_live_in_the_state(name):
+    """They are arrays there, not constants of the program: a rate of 0 in the state stops what is learnt."""
+    this, agent = case(name), case(name).history[2].agent
+    config = agent.config._replace(learning_rate=jnp.float32(0))
+    after = this.learn(agent._replace(config=config), jax.random.key(0), this.rollout)[0]
+    for part in {"values", "params"} & set(agent._fields):
+        contracts.assert_equal(getattr(after, part), getattr(agent, part))
+    contracts.assert_equal(after.config, config)
 
 
 @pytest.mark.slow

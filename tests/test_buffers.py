@@ -36,8 +36,8 @@ def number_of(items):
     return number
 
 
-def filled(capacity, num_rollouts, batch=200, min_size=None):
-    buffer = uniform(capacity, batch, min_size)
+def filled(capacity, num_rollouts, batch=200):
+    buffer = uniform(capacity, batch, 6)
     state, add = buffer.init(rollout(0, length=1)), contracts.quick(buffer.add)
     for i in range(num_rollouts):
         state = add(state, rollout(6 * i))
@@ -65,7 +65,9 @@ def test_every_transition_is_as_likely():
     assert stats.chisquare(counts).pvalue > 0.001
 
 
-@pytest.mark.parametrize(("min_size", "ready"), [(None, [False, True, True]), (12, [False, True, True]), (7, [False, True, True]), (18, [False, False, True])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("min_size", "ready"), [(None, [False, True, True]), (12, [False, True, True]), (18, [False, False, True])]
+)
 def test_it_is_ready_once_it_holds_enough(min_size, ready):
     buffer = uniform(18, 8, min_size)
     state, seen = buffer.init(rollout(0, length=1)), []
@@ -83,7 +85,8 @@ def test_state_keeps_its_kind():
 
 
 @pytest.mark.parametrize(
-    ("capacity", "batch", "min_size", "message"), [(10, 20, None, "10"), (10, 2, 11, "11"), (20, 2, None, "multiple of the 6")]
+    ("capacity", "batch", "min_size", "message"),
+    [(10, 20, None, "10"), (10, 2, 11, "11"), (20, 2, None, "multiple of the 6")],
 )
 def test_what_cannot_work_is_refused(capacity, batch, min_size, message):
     with pytest.raises(UsageError, match=message):

@@ -122,7 +122,9 @@ def test_exploration_falls_with_environment_steps():
     """Epsilon goes from start to end in a straight line, whatever the number of rows, and stays there."""
     env = envs.make("random_mdp", num_actions=5)
     env = agents.adapt("dqn", env)
-    config = dqn.Config(buffer_size=60, batch_size=2, epsilon_start=0.9, epsilon_end=0.1, epsilon_steps=1000.0)
+    config = dqn.Config(
+        buffer_size=60, batch_size=2, learning_starts=2, epsilon_start=0.9, epsilon_end=0.1, epsilon_steps=1000.0
+    )
     agent, _ = trainer_of(env, config)
     timestep = vectorize(env, 20_000).reset(jax.random.key(0), ())[1]
     state = agent.init(jax.random.key(0), jax.tree.map(lambda x: x[:2], timestep))
@@ -136,7 +138,7 @@ def test_exploration_falls_with_environment_steps():
 
 @pytest.mark.parametrize("num_seeds", [1, 2])
 def test_the_buffer_is_never_copied(num_seeds):
-    """A chunk of training needs less scratch memory than the buffer takes: it is written in place and read by gather."""
+    """Training needs less scratch memory than the buffer takes: it is written in place and read by gather."""
     env = envs.make("chain", length=9)
     config = dqn.Config(buffer_size=200_000, batch_size=32, learning_starts=64)
     agent = agents.make("dqn", env, Settings((8,)), config)

@@ -35,7 +35,12 @@ NEVER = {"jaxrl.agents": "jaxrl.envs", "jaxrl.envs": "jaxrl.agents"}  # each of 
 def modules():
     """{module: file} of everything that is shipped or launched."""
     found = {}
-    for folder, package in (("jaxrl", "jaxrl"), ("envs", "jaxrl.envs"), ("scripts", "scripts"), ("benchmarks", "benchmarks")):
+    for folder, package in (
+        ("jaxrl", "jaxrl"),
+        ("envs", "jaxrl.envs"),
+        ("scripts", "scripts"),
+        ("benchmarks", "benchmarks"),
+    ):
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = [package, *path.relative_to(ROOT / folder).with_suffix("").parts]
             found[".".join(part for part in parts if part != "__init__")] = path
@@ -61,7 +66,9 @@ def imported(module):
             names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            names |= {f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in MODULES else node.module for a in node.names}
+            names |= {
+                f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in MODULES else node.module for a in node.names
+            }
     return {name for name in names if name in MODULES and name != module}
 
 

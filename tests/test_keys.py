@@ -28,7 +28,9 @@ def test_draws_have_the_same_bits(name):
     draw, key = contracts.quick(DRAWS[name]), jax.random.key(42)
     contracts.assert_equal(draw(inline(key)), draw(key))
     keys = jax.random.split(key, 4)
-    contracts.assert_equal(contracts.quick(jax.vmap(DRAWS[name]))(inline(keys)), contracts.quick(jax.vmap(DRAWS[name]))(keys))
+    contracts.assert_equal(
+        contracts.quick(jax.vmap(DRAWS[name]))(inline(keys)), contracts.quick(jax.vmap(DRAWS[name]))(keys)
+    )
 
 
 def test_sixty_four_bits():

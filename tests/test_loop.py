@@ -31,7 +31,9 @@ def collected(env, num_steps, num_envs=3, explore=True, action=None):
     state, timestep = venv.reset(jax.random.key(0), env.params)
     roll = loop.collect(agent, venv, num_steps)
     carry = agent.begin(venv.num_rows) + 7
-    rolled = contracts.quick(lambda *args: roll(*args, explore))(jax.random.key(1), (), state, timestep, carry, env.params)
+    rolled = contracts.quick(lambda *args: roll(*args, explore))(
+        jax.random.key(1), (), state, timestep, carry, env.params
+    )
     return timestep, jax.tree.map(np.asarray, rolled)
 
 

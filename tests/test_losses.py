@@ -47,7 +47,13 @@ def test_mismatched_shapes_are_refused():
 
 @pytest.mark.parametrize(
     ("ratio", "advantage", "loss", "slope"),
-    [(1.0, 2.0, -2.0, -2.0), (1.5, 2.0, -2.4, 0.0), (0.5, 2.0, -1.0, -2.0), (0.5, -2.0, 1.6, 0.0), (1.5, -2.0, 3.0, 2.0)],
+    [
+        (1.0, 2.0, -2.0, -2.0),
+        (1.5, 2.0, -2.4, 0.0),
+        (0.5, 2.0, -1.0, -2.0),
+        (0.5, -2.0, 1.6, 0.0),
+        (1.5, -2.0, 3.0, 2.0),
+    ],
 )
 def test_the_surrogate_is_pessimistic(ratio, advantage, loss, slope):
     """Beyond the clip range there is nothing to gain, but everything to lose."""
@@ -65,7 +71,9 @@ def test_the_value_loss_is_pessimistic(value, loss):
 def test_huber_is_optax_own():
     error = jnp.linspace(-5, 5, 40)
     for threshold in (0.5, 1.0, 3.0):
-        np.testing.assert_allclose(losses.huber(error, threshold), optax.losses.huber_loss(error, delta=threshold), rtol=1e-5)
+        np.testing.assert_allclose(
+            losses.huber(error, threshold), optax.losses.huber_loss(error, delta=threshold), rtol=1e-5
+        )
     np.testing.assert_allclose(losses.huber(error, jnp.inf), 0.5 * error**2, rtol=1e-6)
     gradient = jax.vmap(jax.grad(losses.huber), (0, None))(error, 1.0)
     np.testing.assert_allclose(gradient, np.clip(error, -1, 1), rtol=1e-6)

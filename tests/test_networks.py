@@ -52,9 +52,13 @@ def test_rows_do_not_mix_and_memory_ends_with_the_episode(name):
     """A changed observation changes its own row only, and nothing of it survives the start of an episode."""
     network, params, obs, _ = episode(name)
     first = jnp.zeros((TIME, ROWS), bool).at[0].set(True).at[4].set(True)
-    unroll = contracts.quick(lambda features: network.unroll(params, network.begin(ROWS), Observation(features), first)[1])
+    unroll = contracts.quick(
+        lambda features: network.unroll(params, network.begin(ROWS), Observation(features), first)[1]
+    )
     before, after = unroll(obs.features), unroll(obs.features.at[1, 2].add(1.0))
-    changed = np.asarray(sum(jnp.abs(a - b).reshape(TIME, ROWS, -1).max(-1) for a, b in zip(before, after, strict=True))) > 0
+    changed = (
+        np.asarray(sum(jnp.abs(a - b).reshape(TIME, ROWS, -1).max(-1) for a, b in zip(before, after, strict=True))) > 0
+    )
     remembers = FORMS[name].cell is not None
     expected = np.zeros((TIME, ROWS), bool)
     expected[1 : 4 if remembers else 2, 2] = True

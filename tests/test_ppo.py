@@ -1,4 +1,4 @@
-"""PPO: the ratio is 1 before anything was learnt, memory is what it was, and every rate and statistic is the right one."""
+"""PPO: the ratio is 1 before anything was learnt, memory is what it was, rates and statistics are the right ones."""
 
 import contracts
 import jax
@@ -34,13 +34,13 @@ def test_the_ratio_is_one_at_first(name):
     """
     this = case(name)
     state = this.history[3]
-    for i in range(3):
+    for _ in range(3):
         still = state._replace(agent=with_config(state.agent, clip_range=1e-5, learning_rate=0.0))
         after, metrics = this.step(still)
         assert float(metrics["clip_fraction"].total) == 0
         contracts.assert_equal(after.agent.params, state.agent.params)
         state = this.step(state)[0]
-    rollout = this.roll(jax.random.key(i), still)[3]
+    rollout = this.roll(jax.random.key(0), still)[3]
     off = rollout._replace(steps=rollout.steps._replace(extras={"log_prob": rollout.steps.extras["log_prob"] + 2e-5}))
     assert float(this.learn(still.agent, jax.random.key(0), off)[1]["clip_fraction"].value()) == 1
 

@@ -68,7 +68,7 @@ def test_spaces_without_a_table_are_refused(spaces):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_it_reaches_the_optimum(seed):
-    """On random worlds of 10 states and 3 actions every value is within 0.06 of Q*, found by dynamic programming.
+    """On random worlds of 10 states and 3 actions every value is within 0.1 of Q*, found by dynamic programming.
 
     The control, terminations bootstrapped like any other step, is off by more than 0.5.
     """
@@ -78,10 +78,10 @@ def test_it_reaches_the_optimum(seed):
     best = exact.value_iteration(env.model(env.params), 0.9)
 
     def optimum_of(agent):
-        trainer = loop.make_trainer(agent, vectorize(env, 1024), 32)
-        return contracts.quick(lambda key: loop.train(trainer, 100)(key)[0].agent.values)(jax.random.key(seed))
+        trainer = loop.make_trainer(agent, vectorize(env, 256), 32)
+        return contracts.quick(lambda key: loop.train(trainer, 400)(key)[0].agent.values)(jax.random.key(seed))
 
-    np.testing.assert_allclose(optimum_of(agent), best, atol=0.06)
+    np.testing.assert_allclose(optimum_of(agent), best, atol=0.1)
     if seed == 0:
 
         def endless(state, key, rollout):

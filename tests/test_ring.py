@@ -72,9 +72,11 @@ def with_ppo():
     )  # fmt: skip
     network = networks.actor_critic(LINEAR, 1)
     env = envs.make("ring")
-    return env, ppo.ppo(network, env.action_space, config), lambda state: network.step(
-        state.params, (), jnp.eye(5), jnp.zeros(5, bool)
-    )[1][1]
+    return (
+        env,
+        ppo.ppo(network, env.action_space, config),
+        lambda state: network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))[1][1],
+    )
 
 
 def with_dqn():
@@ -84,9 +86,11 @@ def with_dqn():
     )  # fmt: skip
     network = networks.q_network(LINEAR, 1)
     env, buffer = envs.make("ring"), uniform(3072 * 32, 1024)
-    return env, dqn.dqn(network, env.action_space, config, buffer), lambda state: network.step(
-        state.params, (), jnp.eye(5), jnp.zeros(5, bool)
-    )[1][:, 0]
+    return (
+        env,
+        dqn.dqn(network, env.action_space, config, buffer),
+        lambda state: network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))[1][:, 0],
+    )
 
 
 def with_q_learning():

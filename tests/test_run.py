@@ -1,4 +1,4 @@
-"""The host side: chunks and hooks change nothing, one compilation serves all chunks, seeds on devices are seeds alone."""
+"""The host side: chunks and hooks change nothing, one compilation serves all, seeds on devices are seeds alone."""
 
 import contracts
 import jax
@@ -21,7 +21,6 @@ def trainer():
 
 def start(trainer, key=0):
     return jax.jit(trainer.init)(jax.random.key(key))
-
 
 
 def test_chunks_and_hooks_change_nothing(trainer):

@@ -44,10 +44,10 @@ def test_every_pair_is_as_likely_side_by_side(n):
 
 
 def test_all_orders_of_four_occur():
-    """All 24 orders of 4 items are as likely, up to twice (a network of so few bits is not perfect)."""
+    """All 24 orders of 4 items occur, and about as often (with so few items the network is not perfect)."""
     orders = draw(4, 24_000)
     _, counts = np.unique(orders, axis=0, return_counts=True)
-    assert len(counts) == 24 and counts.min() > 500 and counts.max() < 2000
+    assert len(counts) == 24 and counts.min() > 800 and counts.max() < 1200
 
 
 def test_keys_decide():

@@ -115,7 +115,12 @@ def test_rows_are_chosen():
 
 def test_counters_stop_at_their_largest_value():
     highest = 2**31 - 1
-    for start, amount, end in ((0, 3, 3), (highest - 5, 5, highest), (highest - 5, 6, highest), (highest, 2**30, highest)):
+    for start, amount, end in (
+        (0, 3, 3),
+        (highest - 5, 5, highest),
+        (highest - 5, 6, highest),
+        (highest, 2**30, highest),
+    ):
         counted = trees.count_up(jnp.int32(start), amount)
         assert int(counted) == end and counted.dtype == jnp.int32
     assert int(trees.count_up(jnp.int32(highest - 5), jnp.int32(10))) == highest

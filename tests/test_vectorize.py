@@ -46,8 +46,15 @@ def play(env, num_steps, num_envs=2, seed=0, **options):
 
 @pytest.mark.parametrize(
     ("length", "limit", "terminated", "truncated"),
-    [(None, None, False, False), (2, None, True, False), (2, 5, True, False), (None, 2, False, True), (5, 2, False, True), (2, 2, True, True)],
-)  # fmt: skip
+    [
+        (None, None, False, False),
+        (2, None, True, False),
+        (2, 5, True, False),
+        (None, 2, False, True),
+        (5, 2, False, True),
+        (2, 2, True, True),
+    ],
+)
 def test_endings(length, limit, terminated, truncated):
     """What an agent sees at the start, after a step within an episode, after its last step, and after the next one."""
     start, within, last, following = play(script(length, limit), 3)
@@ -142,9 +149,8 @@ def test_endings_with_agents_that_die_early(limit, terminated, truncated, first,
 
 def test_statistics_of_staggered_episodes():
     """Episodes of 1 to 5 steps, drawn per row at each reset: length and return of every one are those of its row."""
-    lengths, episode = [], None
-    drawn = dict(draw=lambda key, task: jax.random.randint(key, (), 1, 6))
-    for timestep in play(script(), 60, num_envs=4, **drawn)[1:]:
+    lengths = []
+    for timestep in play(script(), 60, num_envs=4, draw=lambda key, task: jax.random.randint(key, (), 1, 6))[1:]:
         ends = timestep.first
         np.testing.assert_array_equal(timestep.info["episode_length"], timestep.final_obs.features[:, 1])
         whole = timestep.info["episode_length"][ends]

@@ -90,7 +90,7 @@ def dqn(
         chosen = pick(values(params, items.obs), items.action)
         error = chosen - jax.lax.stop_gradient(wanted)
         weight = weights * items.valid
-        metrics = {"loss": losses.mean(losses.huber(error, hyper.huber_threshold), weight), "q": chosen.mean()}
+        metrics = {"loss": losses.mean(losses.huber(error, hyper.huber_threshold), weight), "q": losses.mean(chosen, weight)}
         return metrics["loss"], (metrics, jnp.abs(error))
 
     def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:

@@ -44,7 +44,7 @@ def q_learning(observation_space: Any, action_space: Any, config: Config = Confi
         action = distributions.epsilon_greedy(key, state.values[obs.features], epsilon, obs.legal)
         return action.astype(action_space.dtype), carry, ()
 
-    def step(state: State, t: Transition) -> tuple[State, Array]:
+    def step(state: State, t: Transition) -> tuple[State, Mean]:
         (values, visits, hyper), pair = state, (t.obs.features, t.action)
         bootstrap = distributions.masked(values[t.next_obs.features], t.next_obs.legal).max(-1)
         error = t.reward + hyper.discount * jnp.where(t.terminated, 0.0, bootstrap) - values[pair]
@@ -52,10 +52,10 @@ def q_learning(observation_space: Any, action_space: Any, config: Config = Confi
         visits = visits + count
         rate = hyper.learning_rate / (1 + hyper.learning_rate_decay * visits)
         values = values + (1 - (1 - rate) ** count) * total / jnp.maximum(count, 1.0)
-        return State(values, visits, hyper), jnp.mean(jnp.abs(error))
+        return State(values, visits, hyper), Mean.of(jnp.abs(error), t.valid)
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
         state, error = jax.lax.scan(step, state, losses.blank_invalid(rollout.steps))
-        return state, {"error": Mean.of(error)}
+        return state, {"error": jax.tree.map(jnp.sum, error)}
 
     return Agent(init, lambda n: (), act, learn)
