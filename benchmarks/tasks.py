@@ -55,8 +55,8 @@ LEARNING = (
         options={"environment_options": {"slippery": True}},
     ),
     LearningTask(
-        "q-learning-frozen-lake-8x8", "q_learning", "frozen_lake", 200_000_000, 0.863, "0.863, optimal at discount 0.99",
-        OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
+        "q-learning-frozen-lake-8x8", "q_learning", "frozen_lake", 200_000_000, 0.863,
+        "0.863, optimal at discount 0.99", OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
         options={"environment_options": {"layout": "8x8", "slippery": True}},
     ),
     LearningTask(

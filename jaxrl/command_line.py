@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -185,15 +186,16 @@ def train(command: Train, rest: list[str]) -> int:
     options = merge(file, given | overrides.from_options(rest, command.algorithm))
     if command.resume and not command.folder:
         raise UsageError("--resume needs the --folder of the run to continue")
-    from jaxrl import backend, experiment, presets, reports, run_folder
+    from jaxrl import backend, experiment, reports, run_folder
 
-    sizes = presets.preset(command.algorithm, command.environment).values() | options
-    backend.fuse_operations(command.environment, sizes["num_envs"] * sizes["rollout_length"])
+    folder = command.folder or run_folder.default_path(command.algorithm, command.environment)
+    settings = experiment.resolve(command.algorithm, command.environment, options, Path(folder), command.resume)
+    backend.fuse_operations(settings.environment, settings.steps_per_update)
     result = experiment.train(
         command.algorithm,
         command.environment,
         **options,
-        folder=command.folder or run_folder.default_path(command.algorithm, command.environment),
+        folder=folder,
         resume=command.resume,
         progress=not command.no_progress,
         save_seconds=command.save_seconds,

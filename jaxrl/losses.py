@@ -9,19 +9,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import trees
-from jaxrl.types import Array, Transition, Tree
+from jaxrl.types import Array, Tree
 
 
 def mean(values: Array, weight: Array) -> Array:
     """The mean of values [...] over the samples that count: weight [...] >= 0; 0 where none does."""
     chex.assert_equal_shape([values, weight])
     return jnp.sum(jnp.where(weight > 0, values, 0.0) * weight) / jnp.maximum(jnp.sum(weight), 1e-8)
-
-
-def blank_invalid(steps: Transition) -> Transition:
-    """Steps [...] with zeros where they are not valid, so that nothing that stands there, even NaN, is learnt from."""
-    blank = jax.tree.map(jnp.zeros_like, steps)
-    return trees.where(steps.valid, steps, blank)._replace(first=steps.first)
 
 
 def standardise(values: Array, weight: Array) -> Array:

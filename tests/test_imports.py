@@ -12,7 +12,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl.returns", "jaxrl.losses", "jaxrl.statistics", "jaxrl.distributions", "jaxrl.networks", "jaxrl.shuffle",
      "jaxrl.exact", "jaxrl.buffers", "jaxrl.buffers.uniform"],
     ["jaxrl.transforms", "jaxrl.compat", "jaxrl.vectorize"],
-    ["jaxrl.agents.on_policy", "jaxrl.envs.grid", "jaxrl.envs.tabular"],
+    ["jaxrl.agents.on_policy", "jaxrl.agents.rollouts", "jaxrl.envs.grid", "jaxrl.envs.tabular"],
     ["jaxrl.agents.ppo", "jaxrl.agents.dqn", "jaxrl.agents.q_learning", "jaxrl.agents.random", "jaxrl.envs.probes",
      "jaxrl.envs.cliff_walking", "jaxrl.envs.frozen_lake", "jaxrl.envs.gridworld", "jaxrl.envs.t_maze",
      "jaxrl.envs.taxi"],

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, spaces, trees
+from jaxrl.agents import rollouts
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
@@ -90,7 +91,10 @@ def dqn(
         chosen = pick(values(params, items.obs), items.action)
         error = chosen - jax.lax.stop_gradient(wanted)
         weight = weights * items.valid
-        metrics = {"loss": losses.mean(losses.huber(error, hyper.huber_threshold), weight), "q": losses.mean(chosen, weight)}
+        metrics = {
+            "loss": losses.mean(losses.huber(error, hyper.huber_threshold), weight),
+            "q": losses.mean(chosen, weight),
+        }
         return metrics["loss"], (metrics, jnp.abs(error))
 
     def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:
@@ -121,7 +125,7 @@ def dqn(
         return state, {name: Mean(total, num_steps) for name, total in totals.items()}
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        rollout, count = rollout._replace(steps=losses.blank_invalid(rollout.steps)), rollout.steps.reward.size
+        rollout, count = rollout._replace(steps=rollouts.blank_invalid(rollout.steps)), rollout.steps.reward.size
         memory = buffer.add(state.buffer, rollout)
         owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
         due = jnp.floor(owed).astype(jnp.int32)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, returns, trees
-from jaxrl.agents import on_policy
+from jaxrl.agents import on_policy, rollouts
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Tree
 
@@ -84,7 +84,7 @@ def ppo(
 
     def estimate(state: State, rollout: Rollout) -> tuple[Tree, Item, on_policy.Normalisers]:
         """The rollout with values, advantages and targets, in chunks: carries [M, ...] and items [M, L, ...]."""
-        steps, hyper = losses.blank_invalid(rollout.steps), state.config
+        steps, hyper = rollouts.blank_invalid(rollout.steps), state.config
         obs, next_obs = (on_policy.normalise(state.normalisers, o) for o in (steps.obs, steps.next_obs))
         carries, (_, values) = network.unroll(state.params, rollout.carry, obs, steps.first)
         running = jnp.zeros(steps.first.shape[1:], bool)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import distributions, losses, spaces, trees
+from jaxrl import distributions, spaces, trees
+from jaxrl.agents import rollouts
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Rollout, Timestep, Transition, Tree
@@ -55,7 +56,7 @@ def q_learning(observation_space: Any, action_space: Any, config: Config = Confi
         return State(values, visits, hyper), Mean.of(jnp.abs(error), t.valid)
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        state, error = jax.lax.scan(step, state, losses.blank_invalid(rollout.steps))
+        state, error = jax.lax.scan(step, state, rollouts.blank_invalid(rollout.steps))
         return state, {"error": jax.tree.map(jnp.sum, error)}
 
     return Agent(init, lambda n: (), act, learn)

@@ -23,7 +23,7 @@ def uniform(capacity: int, batch_size: int, min_size: int | None = None) -> Buff
     `ready` once min_size (default: batch_size) transitions are held. `add` takes a rollout [T, N, ...] as it is:
     slots are ordered by time, then row, so that a step of all rows stays together.
     """
-    least = min_size or batch_size
+    least = min(batch_size, capacity) if min_size is None else min_size
     if not 1 <= least <= capacity:
         raise UsageError(f"a buffer of {capacity} can never hold the {least} transitions that learning starts with")
 
