@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from contracts import LEARNERS, ROWS, case, lane
+from jax.experimental import checkify
 
 from jaxrl import transforms
 from jaxrl.loop import make_trainer
@@ -20,12 +21,9 @@ masked = pytest.mark.parametrize("name", [name for name in ROWS if "masked" in n
 
 @every
 def test_no_key_is_used_twice(name):
-    this = case(name)
-    state = this.history[0]
-    contracts.checks_keys(this.trainer.init, jax.random.key(0))
-    contracts.checks_keys(this.agent.act, state.agent, jax.random.key(0), state.carry, state.timestep)
-    contracts.checks_keys(this.agent.learn, state.agent, jax.random.key(0), this.rollout)
-    contracts.checks_keys(this.trainer.step, state)
+    """Neither at the start nor in a training step, which acts, steps the worlds and learns."""
+    contracts.checks_keys(case(name).trainer.init, jax.random.key(0))
+    contracts.checks_keys(case(name).trainer.step, case(name).history[0])
 
 
 def test_a_key_that_is_used_twice_is_found():
@@ -146,6 +144,19 @@ def test_hyper_parameters_live_in_the_state(name):
     for part in {"values", "params"} & set(agent._fields):
         contracts.assert_equal(getattr(after, part), getattr(agent, part))
     contracts.assert_equal(after.config, config)
+
+
+@pytest.mark.parametrize("name", ["q_learning", "ppo"])  # (the check itself fails on the gradient of DQN's gather)
+def test_no_index_leaves_its_array(name):
+    """Acting and learning read and write only inside of their arrays: neither clamped nor wrapped."""
+    this, key = case(name), jax.random.key(0)
+    state = this.history[3]
+    checked = checkify.checkify(this.agent.learn, errors=checkify.index_checks)
+    error, _ = contracts.quick(checked)(state.agent, key, this.rollout)
+    error.throw()
+    checked = checkify.checkify(this.agent.act, errors=checkify.index_checks)
+    error, _ = contracts.quick(checked)(state.agent, key, state.carry, state.timestep)
+    error.throw()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import checkify
 from scipy import stats
 
 from jaxrl.buffers.uniform import uniform
@@ -78,10 +79,13 @@ def test_it_is_ready_once_it_holds_enough(min_size, ready):
 
 
 def test_state_keeps_its_kind():
-    """Adding changes no shape and no dtype, sampling uses no key twice, and neither reads beyond the ring."""
-    buffer, state = filled(18, 2)
-    assert contracts.kinds(buffer.add(state, rollout(0))) == contracts.kinds(state)
-    contracts.checks_keys(buffer.sample, state, jax.random.key(0))
+    """Adding changes no shape and no dtype, sampling uses no key twice, and neither leaves the ring."""
+    for num_rollouts in (1, 3, 5):
+        buffer, state = filled(18, num_rollouts)
+        assert contracts.kinds(buffer.add(state, rollout(0))) == contracts.kinds(state)
+        contracts.checks_keys(buffer.sample, state, jax.random.key(0))
+        for function, argument in ((buffer.add, rollout(0)), (buffer.sample, jax.random.key(0))):
+            checkify.checkify(function, errors=checkify.index_checks)(state, argument)[0].throw()
 
 
 @pytest.mark.parametrize(
