@@ -52,6 +52,24 @@ def throughput_table(lines: Lines) -> str:
     return records.table(heads, rows) + "\n\n" + footer(lines)
 
 
+def envs_table(lines: Lines) -> str:
+    """Stepping speed; the rows of a task are followed by what its states weigh."""
+    heads = ("task", "measured", "jaxrl", "peer", "ratio (spread)", "bar", "met", "state, jaxrl / peer")
+    rows = []
+    for line in (line for task in tasks.WORLDS for key, line in lines.items() if key[0] == task.name):
+        suite = line["peer_settings"]["suite"]
+        version = line["peer_versions"][suite] if line["peer"] == tasks.SUITES[suite].name else ""
+        measured = line["metric"].replace("the peer's best rows", f"{line['rows']:,} rows")
+        ratio = f"{line['ratio']:.2f} ({line['ratio_low']:.2f} to {line['ratio_high']:.2f})"
+        weights = f"{line['our_state_bytes']:,.0f} / {line['their_state_bytes']:,.0f} B a row"
+        met = "yes" if line["passed"] else "no"
+        peer = f"{line['peer']} {version}".strip() + f": {figure(line['theirs'])}"
+        rows.append(
+            (line["task"], measured, figure(line["ours"]), peer, ratio, f"{line['bar']:.3g}", met, weights)
+        )  # fmt: skip
+    return records.table(heads, rows) + "\n\n" + footer(lines)
+
+
 def figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
@@ -123,10 +141,18 @@ def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is stale")
     check = parser.parse_args().check
     learning = judged(records.newest(results / "learning.jsonl", "task", "first_seed", "num_seeds"))
-    speed = records.newest(results / "throughput.jsonl", "task", "metric")
+    measured = records.newest(results / "throughput.jsonl", "task", "metric")
+    speed, stepping = (
+        {key: line for key, line in measured.items() if key[0] in tasks.GROUPS[group]} for group in ("training", "envs")
+    )
     readme = root / "README.md"
     text = readme.read_text(encoding="utf-8")
-    fresh = fill(fill(text, "learning", learning_table(learning)), "throughput", throughput_table(speed))
+    tables = {
+        "learning": learning_table(learning), "throughput": throughput_table(speed), "envs": envs_table(stepping),
+    }  # fmt: skip
+    fresh = text
+    for name, table in tables.items():
+        fresh = fill(fresh, name, table)
     pictures = {"learning_curves.png": (draw_curves, learning), "speed.png": (draw_speed, speed)}
     stale = ["README.md"] * (fresh != text)
     for name, (draw, lines) in pictures.items():

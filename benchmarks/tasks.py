@@ -1,4 +1,4 @@
-"""What jaxrl is measured on: one table of learning tasks, one of speed tasks. Imports nothing heavy."""
+"""What jaxrl is measured on: tables of learning tasks and of speed tasks. Imports nothing heavy."""
 
 from typing import Any, NamedTuple
 
@@ -55,9 +55,9 @@ LEARNING = (
         options={"environment_options": {"slippery": True}},
     ),
     LearningTask(
-        "q-learning-frozen-lake-8x8", "q_learning", "frozen_lake", 200_000_000, 0.863,
+        "q-learning-frozen-lake-8x8", "q_learning", "frozen_lake", 1_000_000_000, 0.863,
         "0.863, optimal at discount 0.99", OPTIMUM, judged="every seed", tolerance=0.0005, statistic="exact return",
-        options={"environment_options": {"layout": "8x8", "slippery": True}},
+        options={"num_envs": 1024, "environment_options": {"layout": "8x8", "slippery": True}},
     ),
     LearningTask(
         "q-learning-cliff-walking", "q_learning", "cliff_walking", 500_000, -13.0, "-13, the optimum", OPTIMUM,
@@ -121,8 +121,39 @@ class Peer(NamedTuple):
     note: str
 
 
+class Stepping(NamedTuple):
+    """Random play in many rows that reset themselves, timed in one process."""
+
+    environment: str
+    options: dict[str, Any]
+    rows: tuple[int, ...]  # each is timed on its own
+    steps: int  # of one call, over all rows
+    shortest: int = 0  # no episode has fewer steps; 0: not known, so that starts are drawn when rows end
+    suite: str = ""  # a key of SUITES; "": jaxrl
+    calls: int = 5  # timed calls, after an untimed one
+
+
+class SteppingTask(NamedTuple):
+    """Two sides that step, in turn, each in its own process."""
+
+    name: str
+    ours: Stepping
+    theirs: Stepping
+    bars: tuple[Bar, ...]
+
+
 NOTE = "evaluation and callbacks off; seeds under vmap; gradients are clipped by element, episodes cut as if they ended"
 PEERS = {"rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)}
+STEPPER = "peers/suites_worker.py"
+SUITES = {
+    "gymnax": Peer("gymnax", "peers/gymnax.txt", STEPPER, "its own step with auto-reset, under vmap"),
+    "navix": Peer("Navix", "peers/navix.txt", STEPPER, "a reset is a step of its own; a view that walls do not block"),
+    "xminigrid": Peer(
+        "XLand-MiniGrid", "peers/xminigrid.txt", STEPPER,
+        "GymAutoResetWrapper; two layers instead of three; a view that walls do not block",
+    ),
+    "jaxmarl": Peer("JaxMARL", "peers/jaxmarl.txt", STEPPER, "its own step with auto-reset, under vmap"),
+}  # fmt: skip
 
 TANH_64 = {"hidden": [64, 64], "activation": "tanh"}
 PPO_LARGE = Settings(
@@ -165,3 +196,47 @@ SPEED = (
     StartTask("second-start", ("train", "ppo", "cartpole"), 1.0),
     RepeatTask("32-seeds-end", PPO_SMALL._replace(num_seeds=32, num_steps=5_000, calls=1), 20, 120.0, 20),
 )  # fmt: skip
+
+PAIR, EVERY = (1024, 16384), (256, 1024, 4096, 16384)  # the peer is judged at its best number of rows
+AT_PAIR = tuple(f"steps per second, {count:,} rows" for count in PAIR)
+AT_BEST = "steps per second, the peer's best rows"
+SCALES = Bar("steps per second, 16,384 rows / 1,024", 0.9)  # ours alone
+COMPILES_SOONER = Bar("compile seconds", 1.0)
+
+
+def classic(name: str, peers: str, shortest: int, few: float, many: float) -> SteppingTask:
+    """Dynamics that are gymnax's on both sides, at two numbers of rows."""
+    ours, theirs = Stepping(name, {}, PAIR, 1_000_000, shortest), Stepping(peers, {}, PAIR, 1_000_000, suite="gymnax")
+    bars = (Bar(AT_PAIR[0], few), Bar(AT_PAIR[1], many), SCALES, COMPILES_SOONER)
+    return SteppingTask(f"{name}-gymnax", ours, theirs, bars)
+
+
+def grid(name: str, suite: str, peers: str, view: str, bar: float, shortest: int) -> SteppingTask:
+    """A room of 8x8 cells on both sides, with the same kind of view."""
+    options = {"view": view}
+    ours = Stepping(f"minigrid_{name}", options | {"size": 8}, EVERY, 1_000_000, shortest)
+    theirs = Stepping(peers, options, EVERY, 200_000, suite=suite)
+    bars = (Bar(AT_BEST, bar), SCALES, COMPILES_SOONER)
+    return SteppingTask(f"{name.replace('_', '-')}-{view}-{suite}", ours, theirs, bars)
+
+
+# The shortest episode of MountainCar and of Acrobot is a little below what the best known policies need.
+WORLDS = (
+    classic("cartpole", "CartPole-v1", 8, 2.0, 1.5),
+    classic("pendulum", "Pendulum-v1", 200, 2.0, 1.5),
+    classic("mountain_car", "MountainCar-v0", 64, 2.0, 1.5),
+    classic("acrobot", "Acrobot-v1", 40, 1.2, 1.2),
+    classic("breakout", "Breakout-MinAtar", 0, 1.2, 1.2),  # a fresh start costs less than one in store
+    *(grid("empty", "navix", "Navix-Empty-8x8-v0", view, 3.0, 11) for view in ("symbolic", "egocentric")),
+    *(
+        grid("door_key", suite, peers, view, 10.0 if view == "none" else 5.0, 5)
+        for suite, peers in (("navix", "Navix-DoorKey-8x8-v0"), ("xminigrid", "MiniGrid-DoorKey-8x8"))
+        for view in ("symbolic", "egocentric", "none")
+    ),
+    SteppingTask(
+        "simple-spread-jaxmarl", Stepping("simple_spread", {}, EVERY, 500_000),
+        Stepping("MPE_simple_spread_v3", {}, EVERY, 200_000, suite="jaxmarl"),
+        (Bar(AT_BEST, 10.0), SCALES, COMPILES_SOONER),
+    ),
+)  # fmt: skip
+GROUPS = {"training": tuple(task.name for task in SPEED), "envs": tuple(task.name for task in WORLDS)}

@@ -1,9 +1,12 @@
-"""Speed, side by side with peers: `python benchmarks/throughput.py [TASK ...] [--repeats R]`.
+"""Speed, side by side with peers: `python benchmarks/throughput.py [TASK or GROUP ...] [--repeats R]`.
 
-Both sides train with the same settings, in turn, each in a process of its own, and a peer in a virtual environment of
-its own that is made on first use. A process compiles ahead, calls once, then times several calls of the whole training
-and takes the median; evaluation is off there, and the trained policies are evaluated afterwards, greedily. The
-figures are medians over the processes; the spread of a ratio is that of its pairs.
+Both sides run in turn, each in a process of its own, and a peer in a virtual environment of its own that is made on
+first use. A process compiles ahead, calls once, then times several calls and takes the median. The figures are medians
+over the processes; the spread of a ratio is that of its pairs. The groups:
+
+training    whole trainings with the same settings; evaluation is off there, and the trained policies are evaluated
+            afterwards, greedily
+envs        random play in many rows that reset themselves, with the same kind of observation
 """
 
 import argparse
@@ -20,7 +23,8 @@ from typing import Any
 
 import records
 import tasks
-from tasks import Peer, RepeatTask, SpeedTask, StartTask
+from judging import judge, step_lines
+from tasks import Peer, RepeatTask, SpeedTask, StartTask, SteppingTask
 
 HERE = Path(__file__).parent
 LIMIT = 1800.0  # seconds for a worker
@@ -60,18 +64,6 @@ def ours(asked: Any, cache: str = "", limit: float = LIMIT) -> dict[str, Any]:
     return work(sys.executable, HERE / "worker.py", asked, cache, limit)
 
 
-def judge(mine: list[float], theirs: list[float], bar: tasks.Bar) -> dict[str, Any]:
-    """Medians of both sides, their ratio with the spread of its pairs, and whether it meets the bar."""
-    ratio = statistics.median(mine) / statistics.median(theirs)
-    pairs = sorted(a / b for a, b in zip(mine, theirs, strict=True))
-    passed = ratio >= bar.ratio if bar.metric == tasks.FASTER else ratio <= bar.ratio
-    return {
-        "metric": bar.metric, "ours": statistics.median(mine), "theirs": statistics.median(theirs), "ratio": ratio,
-        "ratio_low": pairs[0], "ratio_high": pairs[-1], "bar": bar.ratio, "passed": passed,
-        "our_runs": mine, "their_runs": theirs,
-    }  # fmt: skip
-
-
 def compare(task: SpeedTask, repeats: int, folder: Path) -> list[dict[str, Any]]:
     """One line for each bar of the task."""
     peer = tasks.PEERS.get(task.peer)
@@ -93,6 +85,16 @@ def compare(task: SpeedTask, repeats: int, folder: Path) -> list[dict[str, Any]]
         my_runs, their_runs = ([run[KEYS[bar.metric]] for run in side] for side in (mine, other))
         lines.append(both | judge(my_runs, their_runs, bar))
     return lines
+
+
+def step_in_turn(task: SteppingTask, repeats: int, folder: Path) -> list[dict[str, Any]]:
+    """One line for each bar of the task: both sides step at all of their numbers of rows in every process."""
+    peer = tasks.SUITES[task.theirs.suite]
+    python, mine, other = peer_python(peer, folder), [], []
+    for _ in range(repeats):
+        mine.append(work(sys.executable, HERE / "stepping_worker.py", task.ours._asdict()))
+        other.append(work(python, HERE / peer.worker, task.theirs._asdict()))
+    return step_lines(task, peer, mine, other)
 
 
 def alone(task: StartTask | RepeatTask, metric: str, figure: float, passed: bool, runs: list[Any]) -> dict[str, Any]:
@@ -126,8 +128,12 @@ def run_often(task: RepeatTask) -> list[dict[str, Any]]:
     return [alone(task, f"of {task.runs} runs ended", ended, ended >= task.bar, seconds)]
 
 
-def measure(task: SpeedTask | StartTask | RepeatTask, repeats: int, folder: Path) -> list[dict[str, Any]]:
+def measure(
+    task: SpeedTask | StartTask | RepeatTask | SteppingTask, repeats: int, folder: Path
+) -> list[dict[str, Any]]:
     match task:
+        case SteppingTask():
+            return step_in_turn(task, repeats, folder)
         case SpeedTask():
             return compare(task, repeats, folder)
         case StartTask():
@@ -151,16 +157,17 @@ HEADS = ("task", "metric", "jaxrl", "peer", "peer's", "ratio (spread)", "bar", "
 
 
 def main() -> None:
-    named = {task.name: task for task in tasks.SPEED}
+    named: dict[str, Any] = {task.name: task for task in (*tasks.SPEED, *tasks.WORLDS)}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxrl" / "peers"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(named))
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join((*tasks.GROUPS, *named)))
     parser.add_argument("--repeats", type=int, default=3, help="processes on each side")
     parser.add_argument("--peers-dir", type=Path, default=cache, help="where the peers' environments are kept")
     parser.add_argument("--results", type=Path, default=records.RESULTS / "throughput.jsonl")
     arguments = parser.parse_args()
     rows = []
-    for task in records.choose(named, arguments.tasks):
+    wanted = [name for each in arguments.tasks for name in tasks.GROUPS.get(each, (each,))]
+    for task in records.choose(named, wanted):
         for line in measure(task, arguments.repeats, arguments.peers_dir):
             records.append(arguments.results, line | records.stamp())
             rows.append(row(line))

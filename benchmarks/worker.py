@@ -41,6 +41,7 @@ def time_training(settings: Settings) -> dict[str, Any]:
     backend.use_cores(settings.num_seeds)
     backend.fuse_operations(settings.environment, chosen.steps_per_update)
     parts, keys = experiment.assemble(chosen), experiment.keys(chosen)
+    backend.freeze_imports()
     start = time.perf_counter()
     lowered = jax.jit(loop.train(parts.trainer, chosen.num_updates)).lower(keys)
     traced = time.perf_counter()

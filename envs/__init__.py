@@ -11,6 +11,7 @@ if __name__ == "envs":
         sys.modules[_module.name.removeprefix("jaxrl.")] = importlib.import_module(_module.name)
     sys.modules["envs"] = _package
 else:
-    from jaxrl.envs.registry import make, names
+    from jaxrl.envs.check import check_env
+    from jaxrl.envs.registry import make, names, register
 
-    __all__ = ["make", "names"]
+    __all__ = ["check_env", "make", "names", "register"]

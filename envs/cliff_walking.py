@@ -12,7 +12,7 @@ Measures: success, 1 on the goal.
 
 import numpy as np
 
-from jaxrl.envs import grid
+from jaxrl.envs import grid, render
 from jaxrl.envs.tabular import tables, tabular
 from jaxrl.types import Environment
 
@@ -32,4 +32,7 @@ def cliff_walking(slippery: bool = False, max_steps: int | None = None) -> Envir
         terminated=cell == goal,
         start=cells == start,
     )
-    return tabular(model, max_steps, measures={"success": cells == goal})
+    letters = np.full((height, width), ".")
+    letters[-1] = ["S", *"C" * (width - 2), "G"]
+    picture = render.on_map(letters, render.LOOKS | {"C": ("brown", "waves")}, [(cells, render.AGENT)])
+    return tabular(model, max_steps, measures={"success": cells == goal})._replace(render=picture)

@@ -10,7 +10,7 @@ Map: S start, F frozen, H hole, G goal.
 
 import numpy as np
 
-from jaxrl.envs import grid
+from jaxrl.envs import grid, render
 from jaxrl.envs.tabular import tables, tabular
 from jaxrl.errors import within
 from jaxrl.types import Environment
@@ -34,6 +34,8 @@ def frozen_lake(
     limit = max_steps if max_steps is not None else 200 if letters.shape == (8, 8) else 100
     reached = grid.neighbours(letters.shape, (grid.LEFT, grid.DOWN, grid.RIGHT, grid.UP))
     probability, cell = grid.outcomes(reached, success_rate if slippery else None)
+    looks = render.LOOKS | {"F": ("ice", "block"), "H": ("blue", "block")}
+    picture = render.on_map(letters, looks, [(np.arange(letters.size), ("red", "disc"))])
     letters = letters.ravel()
     absorbing = np.isin(letters, ["H", "G"])
     stays = absorbing[:, None, None]
@@ -44,4 +46,4 @@ def frozen_lake(
         terminated=absorbing[cell] | stays,
         start=letters == "S",
     )
-    return tabular(model, limit, measures={"success": letters == "G"})
+    return tabular(model, limit, measures={"success": letters == "G"})._replace(render=picture)

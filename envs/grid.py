@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxrl.errors import UsageError
 
-UP, RIGHT, DOWN, LEFT = (-1, 0), (0, 1), (1, 0), (0, -1)
+UP, RIGHT, DOWN, LEFT = FOUR = (-1, 0), (0, 1), (1, 0), (0, -1)
 
 
 def parse(layout: str, letters: Mapping[str, str], required: str) -> np.ndarray:
@@ -47,3 +47,22 @@ def outcomes(reached: np.ndarray, success: float | None) -> tuple[np.ndarray, np
     sides = (np.arange(4)[:, None] + np.array([-1, 0, 1])) % 4
     astray = (1 - success) / 2
     return np.broadcast_to([astray, success, astray], (*reached.shape, 3)), reached[:, sides]
+
+
+def strays(reached: np.ndarray, success: float) -> tuple[np.ndarray, np.ndarray]:
+    """(probability, cell) of the K outcomes of each move, from the cells reached [S, A]: K is A, or 1 if all succeed.
+
+    A move comes out as meant with probability `success`, else as any of the others, with equal chances.
+    """
+    if success == 1:
+        return np.ones((1, 1, 1)), reached[:, :, None]
+    num_moves = reached.shape[1]
+    probability = np.full((num_moves, num_moves), (1 - success) / (num_moves - 1))
+    np.fill_diagonal(probability, success)
+    return probability, np.repeat(reached[:, None], num_moves, axis=1)
+
+
+def walled(letters: np.ndarray, moves: Sequence[tuple[int, int]]) -> np.ndarray:
+    """int [H * W, A]: as `neighbours`, on a map [H, W] whose cells # hold as well."""
+    reached = neighbours(letters.shape, moves)
+    return np.where(letters.ravel()[reached] == "#", np.arange(letters.size)[:, None], reached)

@@ -14,11 +14,14 @@ At the junction nothing that is seen depends on the cue and there is one try, so
 at most half of the episodes, whatever the limit; the limit only leaves room to learn to walk.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
+from jaxrl.envs import render
 from jaxrl.envs.tabular import tables, tabular
 from jaxrl.errors import at_least
-from jaxrl.types import Environment
+from jaxrl.types import Array, Environment
 
 UP, RIGHT, DOWN, LEFT = range(4)
 
@@ -50,4 +53,20 @@ def t_maze(length: int = 20, penalty: float = 0.1, max_steps: int | None = None)
     inside = ~ended
     seen = np.hstack([state == 0, state == 1, inside & (place < length), inside & (place == length)])
     limit = 2 * (length + 1) if max_steps is None else max_steps
-    return tabular(model, limit, seen.astype(np.float32), measures={"success": state[:, 0] == right_end})
+    env = tabular(model, limit, seen.astype(np.float32), measures={"success": state[:, 0] == right_end})
+    return env._replace(render=_picture(length, cue[:, 0], place[:, 0], state[:, 0] - right_end))
+
+
+def _picture(length: int, cue: np.ndarray, place: np.ndarray, verdict: np.ndarray) -> Callable[..., Array]:
+    """`render`: the arm that the cue told is green; at the end a green disc or a red cross is at the junction."""
+    letters = np.full((3, length + 1), "#")
+    letters[1], letters[:, -1] = ".", "."
+    junction, ended = 2 * length + 1, verdict >= 0
+    told = np.where(ended, -1, np.where(cue == 0, length, 3 * length + 2))
+    marks: list[tuple[np.ndarray, render.Look]] = [
+        (told, ("green", "block")),
+        (np.where(ended, -1, length + 1 + place), render.AGENT),
+        (np.where(verdict == 0, junction, -1), ("green", "disc")),
+        (np.where(verdict == 1, junction, -1), ("red", "cross")),
+    ]
+    return render.on_map(letters, render.LOOKS, marks)

@@ -10,12 +10,14 @@ Start: uniform over the 300 states in which the passenger waits at a stand that 
 Legal actions (`masked`): those that change the state. Measures: success, 1 when the passenger is delivered.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from jaxrl.envs import grid
+from jaxrl.envs import grid, render
 from jaxrl.envs.tabular import tables, tabular
 from jaxrl.errors import within
-from jaxrl.types import Environment, Model
+from jaxrl.types import Array, Environment, Model
 
 SOUTH, NORTH, EAST, WEST, PICK_UP, DROP_OFF = range(6)
 STANDS = (0, 4, 20, 23)  # cells, row * 5 + column
@@ -47,7 +49,34 @@ def taxi(
     if fickle:
         model = _fickle(model, cell, passenger, destination, fickle_probability)
         seen, legal, delivered = np.tile(seen, 2), np.tile(legal, (2, 1)), np.tile(delivered, 2)
-    return tabular(model, max_steps, seen, legal if masked else None, {"success": delivered})
+    env = tabular(model, max_steps, seen, legal if masked else None, {"success": delivered})
+    return env._replace(render=_picture(cell[seen], passenger[seen], destination[seen]))
+
+
+def _picture(cell: np.ndarray, passenger: np.ndarray, destination: np.ndarray) -> Callable[..., Array]:
+    """`render`: the taxi is yellow, the destination a frame, the passenger a dot, black or, in the taxi, white.
+
+    Every second tile lies between two cells, so that walls have a place.
+    """
+    letters = np.full((7, 11), "#")
+    letters[1:6, 1:10] = "."
+    for west_side in WALLS:
+        letters[1 + west_side // 5, 2 + 2 * (west_side % 5)] = "#"
+    places = 11 * (1 + np.arange(25) // 5) + 1 + 2 * (np.arange(25) % 5)  # of the cells among the tiles
+    stands = places[list(STANDS)]
+    letters.flat[stands] = list("rgyb")
+    looks = render.LOOKS | {
+        "r": ("red", "block"),
+        "g": ("green", "block"),
+        "y": ("yellow", "block"),
+        "b": ("blue", "block"),
+    }
+    taxi, waits = places[cell], np.append(stands, -1)[passenger]
+    return render.on_map(
+        letters, looks,
+        [(stands[destination], ("purple", "frame")), (taxi, ("orange", "disc")),
+         (waits, ("black", "dot")), (np.where(passenger == IN_TAXI, taxi, -1), ("white", "dot"))],
+    )  # fmt: skip
 
 
 def _roads() -> np.ndarray:

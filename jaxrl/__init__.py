@@ -4,6 +4,7 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,3 +19,23 @@ def __getattr__(name: str) -> Any:
     if name in ("Result", "load", "train"):
         return getattr(importlib.import_module("jaxrl.experiment"), name)
     raise AttributeError(f"module 'jaxrl' has no attribute {name!r}")
+
+
+class _Gymnasium:
+    """A finder that finds nothing: it sees gymnasium being imported, and lets it know our worlds.
+
+    Gymnasium has no entry points; what is registered there is what has been imported. So `gymnasium.make` knows our
+    worlds once jaxrl is imported, be it before or after gymnasium, and importing jaxrl alone brings neither.
+    """
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:
+        if name.startswith("gymnasium.") and hasattr(sys.modules.get("gymnasium.envs.registration"), "register_envs"):
+            sys.meta_path.remove(cls)
+            importlib.import_module("jaxrl.export").register()
+
+
+if hasattr(sys.modules.get("gymnasium"), "__version__"):  # it has been imported as a whole
+    importlib.import_module("jaxrl.export").register()
+else:
+    sys.meta_path.insert(0, _Gymnasium)

@@ -1,4 +1,4 @@
-"""The command `jaxrl`: train, eval, list. Nothing heavy is imported before the arguments are parsed."""
+"""The command `jaxrl`: train, eval, record, list. Nothing heavy is imported before the arguments are parsed."""
 
 import contextlib
 import dataclasses
@@ -98,6 +98,24 @@ class Eval:
 
 
 @dataclasses.dataclass(frozen=True)
+class Record:
+    """Film the greedy policy of a run: a GIF, or an MP4 where an encoder is installed."""
+
+    run: Positional[Annotated[str, arg(metavar="RUN", help_behavior_hint="")]]
+    """The folder of the run; of several seeds the first is played."""
+    episodes: Whole = 3
+    """Episodes, one after the other."""
+    seed: Whole = 0
+    """The seed of the episodes."""
+    fps: Whole = 10
+    """Pictures per second."""
+    output: MaybeName = None
+    """The film, in .gif or .mp4 (default: film.gif in the folder of the run)."""
+    max_steps: MaybeWhole = None
+    """The longest episode (default: the environment's own limit)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """List the algorithms and environments, or what one of them is and takes."""
 
@@ -105,9 +123,12 @@ class List:
     """An algorithm or an environment."""
 
 
-COMMANDS = {"train": Train, "eval": Eval, "list": List}
+COMMANDS = {"train": Train, "eval": Eval, "record": Record, "list": List}
 AnyCommand: Any = (
-    Annotated[Train, subcommand("train")] | Annotated[Eval, subcommand("eval")] | Annotated[List, subcommand("list")]
+    Annotated[Train, subcommand("train")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Record, subcommand("record")]
+    | Annotated[List, subcommand("list")]
 )
 
 
@@ -130,6 +151,8 @@ def run(arguments: list[str]) -> int:
     command, rest = parse(arguments)
     if isinstance(command, Train):
         return train(command, rest)
+    if isinstance(command, Record):
+        return record(command)
     from jaxrl import reports
 
     if isinstance(command, Eval):
@@ -139,7 +162,7 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def parse(arguments: list[str]) -> tuple[Train | Eval | List, list[str]]:
+def parse(arguments: list[str]) -> tuple[Train | Eval | Record | List, list[str]]:
     """The command, and what train may take beyond its own options; tyro's box of an error becomes one line."""
     if not arguments:
         raise UsageError(f"expected a command: {', '.join(COMMANDS)} (jaxrl --help says more)")
@@ -151,7 +174,7 @@ def parse(arguments: list[str]) -> tuple[Train | Eval | List, list[str]]:
             command, rest = tyro.cli(
                 AnyCommand,
                 prog="jaxrl",
-                description="Reinforcement learning that reads like optax: train, evaluate and list agents.",
+                description="Reinforcement learning that reads like optax: train, evaluate, film and list agents.",
                 args=arguments,
                 return_unknown_args=True,
             )
@@ -191,6 +214,7 @@ def train(command: Train, rest: list[str]) -> int:
     folder = command.folder or run_folder.default_path(command.algorithm, command.environment)
     settings = experiment.resolve(command.algorithm, command.environment, options, Path(folder), command.resume)
     backend.fuse_operations(settings.environment, settings.steps_per_update)
+    backend.freeze_imports()
     result = experiment.train(
         command.algorithm,
         command.environment,
@@ -201,4 +225,12 @@ def train(command: Train, rest: list[str]) -> int:
         save_seconds=command.save_seconds,
     )
     print(reports.training(result))
+    return 0
+
+
+def record(command: Record) -> int:
+    from jaxrl import films
+
+    options = command.episodes, command.seed, command.fps, command.output, command.max_steps
+    print(films.record(command.run, *options))
     return 0

@@ -5,7 +5,7 @@ import importlib
 import importlib.metadata
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -57,6 +57,12 @@ def gymnax(name: str, options: Mapping[str, Any] | None = None) -> Environment:
     return Environment(reset, step, observation_space, action_space, params=params, max_steps=limit)
 
 
+def observe(name: str, options: Mapping[str, Any] | None = None) -> Callable[[Any, Any], Array]:
+    """A function (state, params) -> what gymnax's environment of that id and those options shows of a state."""
+    env, _ = _construct(_library(), name, dict(options or {}))
+    return lambda state, params: env.get_obs(state, params)
+
+
 def _library() -> Any:
     """gymnax, imported only now: it drags matplotlib and pandas in."""
     advice = 'expected gymnax 1.0.1 or later: pip install "gymnax>=1.0.1"'
@@ -92,12 +98,12 @@ def _space(space: Any, low: float | None = None, high: float | None = None) -> A
         return Discrete(int(space.n))
     if type(space).__name__ != "Box":
         raise UsageError(f"gymnax space {space}: expected Discrete or Box")
-    return Box(_bound(space.low if low is None else low), _bound(space.high if high is None else high), space.shape)
+    return Box(bound(space.low if low is None else low), bound(space.high if high is None else high), space.shape)
 
 
-def _bound(bound: Any) -> Any:
+def bound(value: Any) -> Any:
     """A number, or nested tuples where it differs between entries, so that the space stays hashable."""
-    array = np.asarray(bound, np.float32)
+    array = np.asarray(value, np.float32)
     array = np.where(np.abs(array) >= np.finfo(np.float32).max, np.copysign(np.inf, array), array)
     return float(array.flat[0]) if np.all(array == array.flat[0]) else _nested(array.tolist())
 

@@ -35,6 +35,7 @@ def head(action_space: spaces.Space) -> Head:
     middle, 1 the upper bound; plain units where a bound is infinite). Its log deviations are the free outputs, and a
     sample may lie outside the bounds.
     """
+    _distrax("Categorical")  # its import takes a third of a second, which should not count as compilation
     match action_space:
         case spaces.Discrete(n=n):
             return Head(n, 0, lambda outputs, legal=None: _categorical(masked(outputs, legal), action_space))

@@ -61,7 +61,7 @@ class Result:
 
     def policy_of(self, seed: int) -> Policy:
         """The greedy policy that a seed led to."""
-        adapt = functools.partial(agents.adapt, self.settings.algorithm)
+        adapt = functools.partial(agents.adapt, self.settings.algorithm, network=self.settings.network)
         return Policy(self.parts.agent, self.parts.environment, adapt, self.agent_state(seed))
 
     def agent_state(self, seed: int) -> Tree:
@@ -146,7 +146,7 @@ def resolve(
 def assemble(settings: Settings) -> Parts:
     """The environment, agent and trainer of checked settings."""
     environment = envs.make(settings.environment, **settings.environment_options)
-    adapted = agents.adapt(settings.algorithm, environment)
+    adapted = agents.adapt(settings.algorithm, environment, settings.network)
     agent = agents.make(settings.algorithm, adapted, settings.network, settings.config)
     trainer = loop.make_trainer(agent, vectorize(adapted, settings.num_envs), settings.rollout_length)
     return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer))

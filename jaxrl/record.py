@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl import checkpoint, plots, run_folder
+from jaxrl import backend, checkpoint, plots, run_folder
 from jaxrl.progress import Meter, Report
 from jaxrl.run import Metrics
 from jaxrl.run_folder import Row
@@ -35,7 +35,7 @@ class Record:
                 f"{self.settings.num_steps:,} steps are not a whole number of updates: training for {realised:,} "
                 f"({self.settings.num_updates:,} updates of {self.settings.steps_per_update:,} steps)"
             )
-        init = jax.jit(trainer.init)
+        init = backend.jit_once(trainer.init)
         if self.folder and (self.folder / run_folder.STATE).exists():
             state = checkpoint.load(self.folder / run_folder.STATE, jax.eval_shape(init, keys))
             state = jax.device_put(state, init.lower(keys).compile().output_shardings)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl import agents, backend, envs, experiment, networks, presets, statistics
+from jaxrl import agents, backend, envs, experiment, networks, presets, statistics, suites
 from jaxrl.agents import ALGORITHMS
 from jaxrl.envs.registry import CONSTRUCTORS, GYMNAX
 from jaxrl.errors import at_least, unknown
@@ -70,15 +70,17 @@ def parts() -> str:
     """Every algorithm and environment, a line each."""
     algorithms = [[f"  {name}", _first_line(_module_doc(name))] for name in agents.names()]
     worlds = [[f"  {name}", GYMNAX.get(name) or _first_line(CONSTRUCTORS[name].__doc__)] for name in envs.names()]
+    others = [[f"  {name}:NAME", each.about] for name, each in suites.SUITES.items()]
     hint = "`jaxrl list NAME` shows the options of one of them"
-    return "\n".join(["algorithms", *table(algorithms), "", "environments", *table(worlds), "", hint])
+    lines = ["algorithms", *table(algorithms), "", "environments", *table(worlds), ""]
+    return "\n".join([*lines, "environments of suites that are installed", *table(others), "", hint])
 
 
 def part(name: str) -> str:
     """What one algorithm or environment is and takes."""
     if name in ALGORITHMS:
         return _algorithm(name)
-    if name in CONSTRUCTORS or name in GYMNAX.values():
+    if name in CONSTRUCTORS or name in GYMNAX.values() or suites.is_suite_name(name):
         return _environment(name)
     raise unknown("algorithm or environment", name, [*agents.names(), *envs.names()])
 

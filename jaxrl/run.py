@@ -69,12 +69,14 @@ def run(
 def compile_chunk(trainer: Trainer, chunk: int) -> Callable[[TrainState, int], tuple[TrainState, Metrics]]:
     """A jitted function that makes up to `chunk` updates; how many is traced, so that it is compiled once."""
 
+    step = jax.jit(trainer.step)  # traced once for the shapes and for the loop
+
     def advance(state: TrainState, count: int) -> tuple[TrainState, Metrics]:
-        shapes = jax.eval_shape(trainer.step, state)[1]
+        shapes = jax.eval_shape(step, state)[1]
         empty = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
 
         def update(i: Any, both: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            state, metrics = trainer.step(both[0])
+            state, metrics = step(both[0])
             return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), both[1], metrics)
 
         return jax.lax.fori_loop(0, count, update, (state, empty))

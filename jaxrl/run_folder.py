@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 def default_path(algorithm: str, environment: str) -> Path:
     """A path that is free: runs/<algorithm>-<environment>-<time>."""
-    name = f"{algorithm}-{environment}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    name = f"{algorithm}-{environment.replace(':', '-')}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     candidates = (Path("runs", f"{name}-{index}" if index else name) for index in range(1000))
     return next(path for path in candidates if not path.exists())
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model
 
-from jaxrl import agents, envs, networks
+from jaxrl import agents, envs, networks, suites
 from jaxrl.errors import UsageError, unknown
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -63,8 +63,9 @@ class Settings(BaseModel):
 def check(values: dict[str, Any]) -> Settings:
     """The settings that plain values (of a YAML file, of keywords) describe; else a one-line UsageError."""
     values = merge({part: {} for part in PARTS}, values)
-    if values.get("environment") not in envs.names():
-        raise unknown("environment", values.get("environment"), envs.names())
+    environment = values.get("environment")
+    if environment not in envs.names() and not suites.is_suite_name(environment):
+        raise unknown("environment", environment, envs.names())
     model = _model(str(values.get("algorithm")))
     try:
         # Through JSON, where strict means strict about meaning (no number from a text or a truth value) and a list may

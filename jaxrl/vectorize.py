@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import spaces, trees
+from jaxrl import keys, spaces, trees
 from jaxrl.types import Array, Environment, Key, Observation, Timestep, Tree, VecEnv
 
 
@@ -19,12 +19,12 @@ class Row(NamedTuple):
 
 
 class Reservoir(NamedTuple):
-    """A ring of P fresh starts, dealt from `head` on; the `dealt` slots behind it wait to be renewed."""
+    """A start in store for each row. K of them are renewed in every step, round and round."""
 
-    rows: Row  # [P, ...]
-    head: Array  # int32
-    dealt: Array  # int32
-    reused: Array  # int32: starts dealt again because the ring ran short
+    rows: Row  # [N, ...]
+    used: Array  # bool [N] dealt, and not renewed since
+    next: Array  # int32: the first that the coming step renews
+    reused: Array  # int32: starts dealt again, to rows that ended twice between two renewals of their store
 
 
 class VecState(NamedTuple):
@@ -42,17 +42,17 @@ def vectorize(
     """N environments with time limits, auto-reset and statistics (a reset happens in the step that ends an episode).
 
     `draw` (key, task) -> params gives one row its own dynamics parameters at each of its resets; without it all rows
-    share the task. With `renewed` = K, starts come from a reservoir of N of which K are renewed per step, so that a
-    step costs K resets; it runs short (counted in `reused`) only if more than K rows end per step for long. Without
-    it every ended row gets a start of its own, drawn in the steps in which some row ends.
+    share the task. With `renewed` = K, every row has its next start in store and K of these are renewed per step, so
+    that a step costs K resets and no start is dealt twice while no episode is shorter than N / K steps (those that
+    are, are counted in `reused`). Without it every ended row gets a start that is drawn in that very step.
     """
 
-    def start(key: Key, task: Tree, n: int) -> Row:
-        keys, params = jax.random.split(key, n), ()
+    def start(row_keys: Key, task: Tree) -> Row:
+        params: Tree = ()
         if draw is not None:
-            keys, draw_keys = jax.vmap(lambda k: tuple(jax.random.split(k)))(keys)
+            row_keys, draw_keys = jax.vmap(lambda k: tuple(jax.random.split(k)))(row_keys)
             params = jax.vmap(draw, (0, None))(draw_keys, task)
-        state, obs = _map(env.reset, params if draw else task, draw)(keys)
+        state, obs = _map(env.reset, params if draw else task, draw)(row_keys)
         return Row(state, observe(state, obs, params, task), params)
 
     def observe(state: Tree, obs: Any, params: Tree, task: Tree) -> Observation:
@@ -65,21 +65,20 @@ def vectorize(
         return {} if env.measure is None else _map(env.measure, params, draw)(state)
 
     def reset(key: Key, task: Tree) -> tuple[VecState, Timestep]:
-        row_key, pool_key = jax.random.split(key)
-        row, zero = start(row_key, task, num_envs), jnp.zeros((), jnp.int32)
+        row_keys, pool_keys = keys.rows(key, num_envs, num_envs)
+        row, zero = start(row_keys, task), jnp.zeros((), jnp.int32)
         shape = (num_envs,) if env.num_agents is None else (num_envs, env.num_agents)
-        reservoir = () if renewed is None else Reservoir(start(pool_key, task, num_envs), zero, zero, zero)
+        stored = () if renewed is None else Reservoir(start(pool_keys, task), jnp.zeros(num_envs, bool), zero, zero)
         alive = () if env.num_agents is None else jnp.ones(shape, bool)
         returns, steps, never = jnp.zeros(shape), jnp.zeros(num_envs, jnp.int32), jnp.zeros(shape, bool)
-        info = _info(returns, steps, measure(row.state, row.params if draw else task), reservoir)
-        state = VecState(row.state, row.params, steps, alive, returns, reservoir)
+        info = _info(returns, steps, measure(row.state, row.params if draw else task), stored)
+        state = VecState(row.state, row.params, steps, alive, returns, stored)
         return state, Timestep(row.obs, ~never, returns, never, never, never, row.obs, info)
 
     def step(key: Key, before: VecState, action: Tree, task: Tree) -> tuple[VecState, Timestep]:
-        step_key, reset_key = jax.random.split(key)
+        step_keys, reset_keys = keys.rows(keys.inline(key), num_envs, renewed or num_envs)
         params, action = before.params if draw else task, spaces.clip(env.action_space, action)
-        keys = jax.random.split(step_key, num_envs)
-        state, obs, reward, terminated = _map(env.step, params, draw)(keys, before.state, action)
+        state, obs, reward, terminated = _map(env.step, params, draw)(step_keys, before.state, action)
         obs, steps, valid = observe(state, obs, before.params, task), before.steps + 1, jnp.ones_like(terminated)
         if env.num_agents is not None:
             terminated, valid = terminated | ~before.alive, before.alive
@@ -88,7 +87,7 @@ def vectorize(
         per_actor, truncated = _per_actor(ended, terminated), _per_actor(limit, terminated)
         returns = before.episode_return + jnp.where(valid, reward, 0.0)
         stepped = Row(state, obs, before.params)
-        row, reservoir = restart(reset_key, task, ended, stepped, before.reservoir)
+        row, reservoir = restart(reset_keys, task, ended, stepped, before.reservoir)
         after = VecState(
             row.state, row.params, jnp.where(ended, 0, steps),
             () if env.num_agents is None else ~terminated | per_actor,
@@ -97,12 +96,15 @@ def vectorize(
         info = _info(returns, steps, measure(state, params), reservoir)
         return after, Timestep(row.obs, per_actor, reward, terminated, truncated, valid, obs, info)
 
-    def restart(key: Key, task: Tree, ended: Array, stepped: Row, reservoir: Any) -> tuple[Row, Any]:
+    def restart(row_keys: Key, task: Tree, ended: Array, stepped: Row, reservoir: Any) -> tuple[Row, Any]:
+        # XLA works out what a branch of a conditional reads once, and not again for every array that is selected.
         if renewed is None:
-            fresh = jax.lax.cond(jnp.any(ended), lambda: start(key, task, num_envs), lambda: stepped)
-        else:
-            fresh, reservoir = _deal(_renew(reservoir, start(key, task, renewed)), ended)
-        return trees.where(ended, fresh, stepped), reservoir
+            return jax.lax.cond(
+                jnp.any(ended), lambda: trees.where(ended, start(row_keys, task), stepped), lambda: stepped
+            ), ()
+        reservoir = _renew(reservoir, start(row_keys, task))
+        row = jax.lax.cond(jnp.any(ended), lambda: trees.where(ended, reservoir.rows, stepped), lambda: stepped)
+        return row, _mark(reservoir, ended)
 
     num_rows = num_envs * (env.num_agents or 1)
     return VecEnv(reset, step, env.observation_space, env.action_space, env.params, num_rows, num_envs)
@@ -130,21 +132,18 @@ def _per_actor(x: Array, like: Array) -> Array:
 
 
 def _renew(reservoir: Reservoir, fresh: Row) -> Reservoir:
-    """Write K fresh starts over the oldest dealt slots (and over undealt ones where fewer were dealt)."""
-    size, count = (jax.tree.leaves(rows)[0].shape[0] for rows in (reservoir.rows, fresh))
-    slots = (reservoir.head - reservoir.dealt + jnp.arange(count)) % size
-    rows = jax.tree.map(lambda old, new: old.at[slots].set(new, unique_indices=True), reservoir.rows, fresh)
-    return reservoir._replace(rows=rows, dealt=jnp.maximum(reservoir.dealt - count, 0))
+    """Put K fresh starts in the place of the next K. (By a scatter: as a slice they would be worked out one by one.)"""
+    count, size = (jax.tree.leaves(rows)[0].shape[0] for rows in (fresh, reservoir.rows))
+    places = (reservoir.next + jnp.arange(count)) % size
+
+    def write(old: Array, new: Array | bool) -> Array:
+        return old.at[places].set(new, mode="promise_in_bounds", unique_indices=True)
+
+    rows = jax.tree.map(write, reservoir.rows, fresh)
+    return reservoir._replace(rows=rows, used=write(reservoir.used, False), next=(reservoir.next + count) % size)
 
 
-def _deal(reservoir: Reservoir, ended: Array) -> tuple[Row, Reservoir]:
-    """A start for every ended row [N], by its rank among them, so that no two rows share one while the ring holds."""
-    size = jax.tree.leaves(reservoir.rows)[0].shape[0]
-    rank, needed = jnp.cumsum(ended) - 1, jnp.sum(ended, dtype=jnp.int32)
-    rows = jax.tree.map(lambda leaf: leaf[(reservoir.head + rank) % size], reservoir.rows)
-    short = jnp.maximum(needed - (size - reservoir.dealt), 0)
-    return rows, reservoir._replace(
-        head=(reservoir.head + needed) % size,
-        dealt=jnp.minimum(reservoir.dealt + needed, size),
-        reused=trees.count_up(reservoir.reused, short),
-    )
+def _mark(reservoir: Reservoir, ended: Array) -> Reservoir:
+    """The starts of the rows that ended are used now; those that were already are counted."""
+    again = jnp.sum(ended & reservoir.used, dtype=jnp.int32)
+    return reservoir._replace(used=reservoir.used | ended, reused=trees.count_up(reservoir.reused, again))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 from jaxrl import agents, envs, experiment
@@ -21,15 +22,17 @@ def script(name):
     return importlib.import_module(name)
 
 
-learning, records, report, tasks, throughput, worker = map(
-    script, ("learning", "records", "report", "tasks", "throughput", "worker")
+judging, learning, records, report, stepping, stepping_worker, tasks, throughput, worker = map(
+    script,
+    ("judging", "learning", "records", "report", "stepping", "stepping_worker", "tasks", "throughput", "worker"),
 )
 TASK = tasks.LearningTask("t", "ppo", "cartpole", 1000, 475.0, "500", "somebody")
 
 
-def rejax_worker():
-    path = BENCHMARKS / tasks.PEERS["rejax"].worker
-    spec = importlib.util.spec_from_file_location("rejax_worker", path)
+def peer_worker(peer):
+    """The worker of a peer as a module: it needs the peer only once it measures."""
+    path = BENCHMARKS / peer.worker
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -91,8 +94,9 @@ def test_a_curve_keeps_the_last_value_where_no_episode_ended():
 
 
 def test_names_are_unique():
-    for table in (tasks.LEARNING, tasks.SPEED):
-        assert len({task.name for task in table}) == len(table)
+    for table in (tasks.LEARNING, (*tasks.SPEED, *tasks.WORLDS), tasks.GROUPS):
+        assert len({getattr(task, "name", task) for task in table}) == len(table)
+    assert not set(tasks.GROUPS) & {task.name for task in (*tasks.SPEED, *tasks.WORLDS)}
 
 
 @pytest.mark.parametrize("task", tasks.LEARNING, ids=lambda task: task.name)
@@ -129,8 +133,20 @@ def test_a_speed_task_is_complete(task):
         assert set(settings.config) <= set(chosen.config._fields)
 
 
+@pytest.mark.parametrize("task", tasks.WORLDS, ids=lambda task: task.name)
+def test_a_stepping_task_is_complete(task):
+    environment = envs.make(task.ours.environment, **task.ours.options)
+    assert task.theirs.suite in tasks.SUITES and task.ours.suite == ""
+    assert task.ours.rows == task.theirs.rows and set(tasks.PAIR) <= set(task.ours.rows)
+    metrics = [bar.metric for bar in task.bars]
+    assert {tasks.SCALES.metric, tasks.COMPILES_SOONER.metric} <= set(metrics)
+    assert tasks.AT_BEST in metrics or set(tasks.AT_PAIR) <= set(metrics)
+    assert 0 <= task.ours.shortest <= (environment.max_steps or 0)
+    assert task.ours.options.get("view") == task.theirs.options.get("view")
+
+
 def test_a_peer_has_pinned_requirements_and_a_worker():
-    for peer in tasks.PEERS.values():
+    for peer in (*tasks.PEERS.values(), *tasks.SUITES.values()):
         lines = (BENCHMARKS / peer.requirements).read_text().splitlines()
         assert all("==" in line for line in lines if not line.startswith("#"))
         assert (BENCHMARKS / peer.worker).exists()
@@ -149,11 +165,11 @@ def test_settings_survive_the_way_to_a_worker():
 
 
 def test_the_peer_is_told_the_same_settings_with_its_evaluation_off():
-    told = rejax_worker().configuration(json.loads(json.dumps(tasks.PPO_SMALL._asdict())))
+    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.PPO_SMALL._asdict())))
     assert (told["env"], told["num_envs"], told["num_steps"]) == ("CartPole-v1", 5, 100)
     assert (told["num_epochs"], told["num_minibatches"], told["learning_rate"]) == (5, 5, 7.5e-4)
     assert told["eval_freq"] == told["total_timesteps"] == 100_000 and told["skip_initial_evaluation"]
-    told = rejax_worker().configuration(json.loads(json.dumps(tasks.DQN._asdict())))
+    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.DQN._asdict())))
     assert (told["num_epochs"], told["batch_size"], told["buffer_size"], told["ddqn"]) == (5, 100, 50_000, False)
     assert told["exploration_fraction"] == 0.5 and told["polyak"] == pytest.approx(0.98)
 
@@ -163,6 +179,88 @@ def result(speed):
         "steps_per_second": speed, "compile_seconds": 1.0, "seconds": [1.0], "returns": [490.0, 500.0], "devices": 1,
         "versions": {"jax": "1"},
     }  # fmt: skip
+
+
+def two_rows(length):
+    """A row ends in every `length` steps, and the observation is the number of the step."""
+
+    def step(key, carry, action):
+        steps = carry[0] + 1
+        ended = steps == length
+        return (jnp.where(ended, 0, steps), carry[1]), action.astype(jnp.float32), ended
+
+    def reset(key):
+        return jnp.zeros(2, jnp.int32), jnp.zeros((2, 3), jnp.float32)
+
+    return stepping.World(
+        reset, step, stepping.discrete(2, (2,)), lambda carry: carry[1], 31, lambda carry: {"lost": 0}
+    )
+
+
+def test_random_play_is_counted():
+    figures = stepping.measure(two_rows(4), 2, 40, 2)
+    assert figures["scan_length"] == 20 and len(figures["seconds"]) == 2, "40 steps a call, over two rows"
+    assert figures["episodes"] == 30 and figures["episode_steps"] == 4.0, "three calls of 20 steps of two rows"
+    assert figures["state_bytes"] == 12.0 and figures["lost"] == 0 and figures["compile_seconds"] > 0
+    assert 0.2 < figures["reward_per_step"] < 0.8
+    assert stepping.measure(two_rows(4), 2, 2, 2)["scan_length"] == 16, "two calls reach the limit of 31 steps"
+
+
+def test_our_side_of_a_stepping_task_runs():
+    asked = tasks.Stepping("pendulum", {"max_steps": 10}, (4,), 40, 10, calls=2)._asdict()
+    done = stepping_worker.main(json.loads(json.dumps(asked)))
+    assert done["rows"]["4"]["episode_steps"] == pytest.approx(10.0, rel=0.2)
+    assert done["rows"]["4"]["reused_starts"] == 0 and set(done["versions"]) == {"jaxrl", "jax", "jaxlib", "gymnax"}
+    with pytest.raises(SystemExit, match=r"dealt twice, by number of rows: {'4': \d+}"):
+        stepping_worker.main(asked | {"options": {"max_steps": 2}})
+
+
+def test_the_other_side_of_a_stepping_task_runs():
+    asked = tasks.Stepping("CartPole-v1", {}, (2,), 100, suite="gymnax", calls=1)._asdict()
+    suites = peer_worker(tasks.SUITES["gymnax"]).SUITES
+    assert set(suites) == set(tasks.SUITES)
+    figures = stepping.report(lambda n: suites["gymnax"](asked, n), asked, ("gymnax",))["rows"]["2"]
+    assert figures["state_bytes"] == 20.0 and figures["reward_per_step"] == 1.0
+    assert 8 <= figures["episode_steps"] < 60, "random play loses the pole in about 22 steps"
+
+
+def stepped(*speeds, compiled=1.0, rows=tasks.EVERY):
+    figures = {"compile_seconds": compiled, "state_bytes": 8.0, "episode_steps": 9.0, "reward_per_step": 0.5}
+    each = {str(n): figures | {"steps_per_second": v, "reused_starts": 0} for n, v in zip(rows, speeds, strict=True)}
+    return {"rows": each, "devices": 1, "versions": {"navix": "0.7.4", "gymnax": "1.0.1"}}
+
+
+def test_a_suite_is_judged_at_its_best_rows():
+    task = next(task for task in tasks.WORLDS if task.theirs.suite == "navix")
+    mine = [stepped(90.0, 900.0, 500.0, 800.0), stepped(90.0, 920.0, 500.0, 840.0)]
+    other = [stepped(10.0, 40.0, 100.0, 60.0, compiled=2.0), stepped(10.0, 40.0, 100.0, 90.0, compiled=4.0)]
+    best, scales, compiles = judging.step_lines(task, tasks.SUITES["navix"], mine, other)
+    assert (best["rows"], best["ours"], best["theirs"], best["ratio"]) == (4096, 500.0, 100.0, 5.0) and best["passed"]
+    assert scales["peer"] == "jaxrl" and scales["ratio"] == pytest.approx(820 / 910) and scales["passed"]
+    assert compiles["rows"] == 1024 and compiles["ratio"] == pytest.approx(1 / 3) and compiles["passed"]
+    assert best["our_speeds"]["1024"] == 910.0 and best["their_state_bytes"] == 8.0
+
+
+def test_the_same_dynamics_are_judged_at_equal_rows():
+    task = next(task for task in tasks.WORLDS if task.name == "cartpole-gymnax")
+    mine, other = ([stepped(*speeds, rows=tasks.PAIR)] for speeds in ((19.0, 16.0), (10.0, 10.0)))
+    few, many, scales, compiles = judging.step_lines(task, tasks.SUITES["gymnax"], mine, other)
+    assert (few["ratio"], few["passed"], many["ratio"], many["passed"]) == (1.9, False, 1.6, True)
+    assert (scales["passed"], compiles["passed"]) == (False, True)
+
+
+def test_the_sides_step_in_turn(monkeypatch, tmp_path):
+    started = []
+
+    def work(python, script, asked, cache="", limit=0.0):
+        started.append((script.parent.name, script.name, asked["suite"]))
+        return stepped(3.0, 3.0, rows=tasks.PAIR)
+
+    monkeypatch.setattr(throughput, "work", work)
+    monkeypatch.setattr(throughput, "peer_python", lambda peer, folder: "python")
+    lines = throughput.measure(tasks.WORLDS[0], 2, tmp_path)
+    assert started == [("benchmarks", "stepping_worker.py", ""), ("peers", "suites_worker.py", "gymnax")] * 2
+    assert [line["metric"] for line in lines] == [bar.metric for bar in tasks.WORLDS[0].bars]
 
 
 def test_the_sides_run_in_turn(monkeypatch, tmp_path):
@@ -234,7 +332,10 @@ def test_an_unknown_task_is_refused():
     assert records.choose({"a": 1, "b": 2}, ["b"]) == [2]
 
 
-README = "# x\n<!-- results:learning -->\nold\n<!-- /results -->\n<!-- results:throughput -->\n<!-- /results -->\nz\n"
+README = (
+    "# x\n<!-- results:learning -->\nold\n<!-- /results -->\n<!-- results:throughput -->\n<!-- /results -->\n"
+    "<!-- results:envs -->\n<!-- /results -->\nz\n"
+)
 
 
 def write_results(folder):
@@ -253,6 +354,10 @@ def write_results(folder):
     task = next(task for task in tasks.SPEED if isinstance(task, tasks.StartTask))
     alone = throughput.alone(task, "compile seconds of a second start", 0.5, True, [0.5])
     records.append(folder / "throughput.jsonl", alone | records.stamp())
+    world = next(task for task in tasks.WORLDS if task.theirs.suite == "navix")
+    sides = [stepped(*speeds) for speeds in ((1.0, 2.0, 3.0, 4000.0), (1.0, 2.0, 3.0, 2000.0))]
+    for line in judging.step_lines(world, tasks.SUITES["navix"], *([side] for side in sides)):
+        records.append(folder / "throughput.jsonl", line | records.stamp())
 
 
 def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypatch):
@@ -268,6 +373,7 @@ def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypat
     run()
     once = (tmp_path / "README.md").read_text()
     assert "481 (480 to 482)" in once and "Rejax 0.1.3: 100" in once and "old" not in once
+    assert "steps per second, 16,384 rows" in once and "Navix 0.7.4: 2,000" in once and "8 / 8 B a row" in once
     assert once.startswith("# x\n") and once.endswith("z\n")
     run("--check")
     run()

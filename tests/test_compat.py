@@ -21,10 +21,8 @@ LIMITS = {
     "breakout": 1000,
     "cartpole": 500,
     "catch": 1000,
-    "deep_sea": 8,
     "discounting_chain": 100,
     "freeway": 2500,
-    "memory_chain": 1000,
     "mountain_car": 200,
     "mountain_car_continuous": 999,
     "pendulum": 200,
@@ -99,7 +97,7 @@ def test_the_limit_never_terminates(worlds: dict[str, Environment]) -> None:
         assert outputs_of_the_limit(env) == expected, name
 
 
-SHORT = [("catch", 9), ("deep_sea", 8), ("umbrella_chain", 10), ("memory_chain", 6)]
+SHORT = [("catch", 9), ("umbrella_chain", 10)]
 
 
 @pytest.mark.parametrize(("name", "length"), SHORT)
@@ -123,7 +121,7 @@ def test_the_discounting_chain_ends_by_its_own_rules() -> None:
     np.testing.assert_allclose(np.stack(seen)[:, 1], np.arange(101) / 100, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cartpole", "acrobot", "mountain_car_continuous", "breakout", "deep_sea"])
+@pytest.mark.parametrize("name", ["cartpole", "acrobot", "mountain_car_continuous", "breakout", "umbrella_chain"])
 def test_steps_equal_gymnax(name: str, worlds: dict[str, Environment]) -> None:
     """From the same key, state and action both step alike, along a random episode."""
     import gymnax
@@ -173,9 +171,9 @@ def test_parameters_may_be_mapped(worlds: dict[str, Environment]) -> None:
 
 
 def test_options_are_the_constructors_and_the_parameters() -> None:
-    env = envs.make("deep_sea", size=5)
-    assert (env.max_steps, env.observation_space.shape) == (5, (5, 5))
-    env = envs.make("memory_chain", num_bits=3, memory_length=9, max_steps=50)
+    env = envs.make("catch", rows=6, columns=4)
+    assert (env.max_steps, env.observation_space.shape) == (1000, (6, 4))
+    env = compat.gymnax("MemoryChain-bsuite", {"num_bits": 3, "memory_length": 9, "max_steps": 50})
     assert (env.max_steps, env.observation_space.shape) == (50, (5,))
     assert int(env.params.memory_length) == 9 and env.params.memory_length.dtype == np.int32
     assert int(env.params.max_steps_in_episode) == 50
@@ -191,8 +189,8 @@ def test_options_are_the_constructors_and_the_parameters() -> None:
         ("cartpole", {"gravty": 1.0}, "unknown option of CartPole-v1 'gravty': did you mean gravity?"),
         ("cartpole", {"gravity": "g"}, "option gravity of CartPole-v1 is 'g': expected float, like its default 9.8"),
         ("cartpole", {"max_steps": 0}, "max_steps is 0: expected at least 1"),
-        ("deep_sea", {"size": 4.5}, "option size of DeepSea-bsuite is 4.5: expected int, like its default 8"),
-        ("memory_chain", {"max_steps_in_episode": 9}, "unknown option of MemoryChain-bsuite 'max_steps_in_episode': "),
+        ("catch", {"rows": 4.5}, "option rows of Catch-bsuite is 4.5: expected int, like its default 10"),
+        ("catch", {"max_steps_in_episode": 9}, "unknown option of Catch-bsuite 'max_steps_in_episode': "),
     ],
 )
 def test_bad_options_are_refused(name: str, options: dict, message: str) -> None:

@@ -236,7 +236,7 @@ def test_a_bad_map_is_refused(layout: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("gridwrld", {}, "unknown environment 'gridwrld': did you mean gridworld?"),
+        ("taxy", {}, "unknown environment 'taxy': did you mean taxi?"),
         ("CartPole-v9", {}, "unknown environment 'CartPole-v9': did you mean cartpole?"),
         ("frozen_lake", {"slipery": True}, "unknown option of frozen_lake 'slipery': did you mean slippery?"),
         ("frozen_lake", {"slippery": 1}, "option slippery of frozen_lake is 1: expected bool, like its default False"),

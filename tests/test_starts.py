@@ -60,8 +60,8 @@ def test_rows_start_independently():
 def test_every_subset_of_ending_rows_gets_fresh_starts(renewed):
     """After every subset of six rows, every subset, three times over.
 
-    Rows that end get starts that nobody had before, as far as the reservoir holds some, and what it lacks is counted;
-    the other rows keep their bits.
+    Rows that end get starts that nobody had before, or their last one again, which is counted, where the reservoir
+    has not renewed it; the other rows keep their bits.
     """
     venv = vectorize(on_demand(), ROWS, renewed=renewed)
 
@@ -85,7 +85,7 @@ def test_every_subset_of_ending_rows_gets_fresh_starts(renewed):
     np.testing.assert_array_equal(starts[masks == 0], before[masks == 0])
     if renewed:
         reported = np.asarray(timesteps.info["reused_starts"])[:, :, 0]
-        np.testing.assert_array_equal(reported, expected_reuse(masks.sum(-1), renewed))
+        np.testing.assert_array_equal(reported, expected_reuse(masks, renewed))
     else:
         reported = np.zeros(masks.shape[:2], int)
     for run in range(len(masks)):
@@ -96,11 +96,11 @@ def test_every_subset_of_ending_rows_gets_fresh_starts(renewed):
             assert len(np.unique(everyone)) == len(everyone)
 
 
-def expected_reuse(needed, renewed):
-    """int [R, T]: starts that were dealt again so far, where a ring of six gets `renewed` starts before each step."""
-    held, reused = np.full(len(needed), ROWS), np.zeros(needed.shape, int)
-    for t in range(needed.shape[1]):
-        held = np.minimum(held + renewed, ROWS)
-        reused[:, t] = np.maximum(needed[:, t] - held, 0)
-        held = np.maximum(held - needed[:, t], 0)
+def expected_reuse(masks, renewed):
+    """int [R, T]: starts that were dealt again so far, where before each step the next `renewed` of six are renewed."""
+    used, reused = np.zeros((len(masks), ROWS), bool), np.zeros(masks.shape[:2], int)
+    for t in range(masks.shape[1]):
+        used[:, (t * renewed + np.arange(renewed)) % ROWS] = False
+        reused[:, t] = np.sum(used & (masks[:, t] == 1), axis=1)
+        used |= masks[:, t] == 1
     return np.cumsum(reused, axis=1)

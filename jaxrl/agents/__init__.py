@@ -76,10 +76,17 @@ def validate(config: Any) -> None:
             raise UsageError(f"{name} is {value}, expected a number from {low} to {high}")
 
 
-def adapt(name: str, env: Environment) -> Environment:
-    """The environment as this algorithm reads it: discrete observations one-hot, unless it is tabular."""
-    discrete = isinstance(env.observation_space, spaces.Discrete | spaces.MultiDiscrete)
-    return transforms.one_hot(env) if discrete and not algorithm(name).tabular else env
+def adapt(name: str, env: Environment, network: networks.Settings = networks.Settings()) -> Environment:
+    """The environment as this algorithm reads it, unless it is tabular.
+
+    Discrete observations are one-hot; all others are one vector, unless the network has convolutions for them.
+    """
+    if algorithm(name).tabular:
+        return env
+    if isinstance(env.observation_space, spaces.Discrete | spaces.MultiDiscrete):
+        return transforms.one_hot(env)
+    vector = isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1
+    return env if vector or network.channels else transforms.flatten(env)
 
 
 def make(name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None) -> Agent:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl import statistics, trees
 from jaxrl.errors import UsageError
+from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
 from jaxrl.statistics import Mean
 from jaxrl.types import Array, Key, Observation, Timestep, Transition, Tree
@@ -88,13 +89,10 @@ def epochs(
         names[:] = metrics
         return state, jnp.stack(list(metrics.values()))
 
-    def epoch(state: Any, key: Key) -> tuple[Any, Array]:
-        if num_minibatches == 1:  # the order within a batch does not matter
-            state, metrics = step(state, items)
-            return state, metrics[None]
-        order = permutation(key, size).reshape(num_minibatches, -1)
-        return jax.lax.scan(lambda state, rows: step(state, unpack([array[rows] for array in packed])), state, order)
-
-    state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, num_epochs))
-    metrics = metrics.reshape(-1, len(names))
+    if num_minibatches == 1:  # the order within a batch does not matter
+        state, metrics = jax.lax.scan(lambda state, _: step(state, items), state, length=num_epochs)
+    else:
+        orders = jax.lax.map(lambda key: permutation(key, size), rows(key, num_epochs)[0])
+        orders = orders.reshape(num_epochs * num_minibatches, -1)
+        state, metrics = jax.lax.scan(lambda s, order: step(s, unpack([x[order] for x in packed])), state, orders)
     return state, {name: Mean.of(metrics[:, i]) for i, name in enumerate(names)}

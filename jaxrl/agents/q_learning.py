@@ -50,10 +50,9 @@ def q_learning(observation_space: Any, action_space: Any, config: Config = Confi
         bootstrap = distributions.masked(values[t.next_obs.features], t.next_obs.legal).max(-1)
         error = t.reward + hyper.discount * jnp.where(t.terminated, 0.0, bootstrap) - values[pair]
         count, total = (jnp.zeros(shape).at[pair].add(x) for x in (t.valid, t.valid * error))
-        visits = visits + count
-        rate = hyper.learning_rate / (1 + hyper.learning_rate_decay * visits)
+        rate = hyper.learning_rate / (1 + hyper.learning_rate_decay * (visits + count))
         values = values + (1 - (1 - rate) ** count) * total / jnp.maximum(count, 1.0)
-        return State(values, visits, hyper), Mean.of(jnp.abs(error), t.valid)
+        return State(values, visits + count, hyper), Mean.of(jnp.abs(error), t.valid)
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
         state, error = jax.lax.scan(step, state, rollouts.blank_invalid(rollout.steps))

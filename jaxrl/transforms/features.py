@@ -1,6 +1,7 @@
-"""Transforms of environments, `Environment -> Environment`: they act before a time limit or a reset exists."""
+"""The form of the features: the shared way to change them, one-hot vectors, flat vectors."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,16 +40,26 @@ def flatten(env: Environment) -> Environment:
     return _map_features(env, encode, spaces.Box(low, high, (size,)))
 
 
-def _map_features(env: Environment, encode: Any, space: Any) -> Environment:
-    def convert(obs: Any) -> Any:
-        return obs._replace(features=encode(obs.features)) if isinstance(obs, Observation) else encode(obs)
+def _map_features(env: Environment, encode: Callable[[Tree], Tree], space: Any) -> Environment:
+    """`env` with the features `encode` makes of one agent's features; space: theirs."""
+    encode = encode if env.num_agents is None else jax.vmap(encode)
 
     def reset(key: Key, params: Tree) -> tuple[Any, Any]:
         state, obs = env.reset(key, params)
-        return state, convert(obs)
+        return state, with_features(obs, encode(features_of(obs)))
 
     def step(key: Key, state: Any, action: Tree, params: Tree) -> Any:
         state, obs, reward, terminated = env.step(key, state, action, params)
-        return state, convert(obs), reward, terminated
+        return state, with_features(obs, encode(features_of(obs))), reward, terminated
 
     return env._replace(reset=reset, step=step, observation_space=space)
+
+
+def features_of(obs: Any) -> Tree:
+    """What networks read of an observation as authors give it: the features themselves, or an `Observation`."""
+    return obs.features if isinstance(obs, Observation) else obs
+
+
+def with_features(obs: Any, features: Tree) -> Any:
+    """The same observation (goals and all) with other features."""
+    return obs._replace(features=features) if isinstance(obs, Observation) else features

@@ -1,0 +1,21 @@
+"""Shared by the worlds whose observation tells a goal (Schaul et al. 2015): what is seen, and what it earns."""
+
+import jax.numpy as jnp
+
+from jaxrl.types import Array, Observation
+
+
+def observe(achieved: Array, goal: Array) -> Observation:
+    """What is seen where features [n] are what is achieved: all three parts are float [n]."""
+    seen = achieved.astype(jnp.float32)
+    return Observation(seen, goal=goal.astype(jnp.float32), achieved=seen)
+
+
+def reached(achieved: Array, goal: Array) -> Array:
+    """bool [...]: achieved [..., n] is the goal [..., n]."""
+    return jnp.all(achieved == goal, axis=-1)
+
+
+def reward(achieved: Array, goal: Array) -> Array:
+    """float [...]: 0 where achieved [..., n] is the goal, else -1 (Andrychowicz et al. 2017), also in hindsight."""
+    return reached(achieved, goal).astype(jnp.float32) - 1.0

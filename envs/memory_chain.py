@@ -1,0 +1,45 @@
+"""Memory chain (Osband et al. 2020, bsuite): remember some bits, and repeat the one that is asked for at the end.
+
+Observation: float [2 + num_bits], (share of the length that is left, the number of the bit asked for, the bits as -1
+    or 1). The bits are shown at the start and, as in bsuite, once more after the first step; the number after
+    `length` steps, when the next action is the answer. What is not shown is 0.
+Action: int32 [], 0 or 1: the bit. Only the answer matters.
+Reward: 1 for the right answer, -1 for the wrong one, else 0.
+Termination: at the answer, so that every episode has length + 1 steps. Limit: one step more, never reached.
+Start: bits and number uniform. Measures: success, 1 after the right answer.
+
+bsuite's experiments are `length` from 1 to 100 with one bit (memory_len), and `length` 2 with many (memory_size).
+"""
+
+import numpy as np
+
+from jaxrl.envs.tabular import tables, tabular
+from jaxrl.errors import at_least, within
+from jaxrl.types import Environment
+
+
+def memory_chain(length: int = 5, num_bits: int = 1, max_steps: int | None = None) -> Environment:
+    """The bits of a context to be kept for `length` steps.
+
+    States: per context and number asked for, the times 0 to `length`; then the right and the wrong end.
+    """
+    at_least("length", length, 1)
+    within("num_bits", num_bits, 1, 8)  # the table doubles with every bit
+    context, query, time = np.indices((2**num_bits, num_bits, length + 1)).reshape(3, -1)
+    bits = context[:, None] >> np.arange(num_bits) & 1
+    state, right_end, wrong_end = np.arange(time.size + 2)[:, None], time.size, time.size + 1
+    asked = np.append(time == length, [False, False])[:, None]
+    told = asked & (np.append(bits[np.arange(time.size), query], [0, 0])[:, None] == np.arange(2))
+    ended = state >= right_end
+    model = tables(
+        probability=np.ones((1, 1, 1)),
+        next_state=np.where(ended, state, np.where(asked, np.where(told, right_end, wrong_end), state + 1))[..., None],
+        reward=np.where(told, 1.0, np.where(asked, -1.0, 0.0))[..., None],
+        terminated=(asked | ended)[..., None],
+        start=np.append(time == 0, [False, False]),
+    )
+    shown = np.maximum(time - 1, 0)[:, None]  # bsuite's step shows the time before it
+    number, signs = np.where(shown == length - 1, query[:, None], 0), np.where(shown == 0, 2 * bits - 1, 0)
+    seen = np.vstack([np.hstack([1 - shown / length, number, signs]), np.zeros((2, num_bits + 2))])
+    limit = length + 2 if max_steps is None else max_steps
+    return tabular(model, limit, seen, measures={"success": state[:, 0] == right_end})
