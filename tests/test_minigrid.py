@@ -22,7 +22,7 @@ from jaxrl.envs.minigrid.dynamic_obstacles import BLUE_BALL
 from jaxrl.envs.minigrid.pictures import to_text
 from jaxrl.errors import UsageError
 
-NUM_STATES = 120  # injected per world
+NUM_STATES = 1000  # injected per world
 every = pytest.mark.parametrize("name", PAIRS)
 
 
