@@ -220,8 +220,8 @@ def grid(name: str, suite: str, peers: str, view: str, bar: float, shortest: int
     return SteppingTask(f"{name.replace('_', '-')}-{view}-{suite}", ours, theirs, bars)
 
 
-# The shortest episode of Acrobot is a little below what the best known policies need. Where all rows end on one step, or
-# a fresh start costs less than one in store, starts are drawn when rows end.
+# The shortest episode of Acrobot is a little below what the best known policies need. Starts are drawn when rows end
+# where all rows end on one step, or where a fresh start costs less than one in store.
 WORLDS = (
     classic("cartpole", "CartPole-v1", 8, 2.0, 1.5),
     classic("pendulum", "Pendulum-v1", 0, 2.0, 1.5),

@@ -59,8 +59,7 @@ def gymnax(name: str, options: Mapping[str, Any] | None = None) -> Environment:
 
 def observe(name: str, options: Mapping[str, Any] | None = None) -> Callable[[Any, Any], Array]:
     """A function (state, params) -> what gymnax's environment of that id and those options shows of a state."""
-    env, _ = _construct(_library(), name, dict(options or {}))
-    return lambda state, params: env.get_obs(state, params)
+    return _construct(_library(), name, dict(options or {}))[0].get_obs
 
 
 def _library() -> Any:

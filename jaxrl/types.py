@@ -108,9 +108,7 @@ class Network(NamedTuple):
     init: Callable[..., Tree]  # (key, obs [N, ...]) -> params
     begin: Callable[[int], Tree]  # (n) -> carry [n, ...]
     step: Callable[..., Any]  # (params, carry, obs, first, key=None) -> (carry, out)
-    unroll: Callable[
-        ..., Any
-    ]  # (params, carry, obs [T], first [T], key=None) -> (carries after each step [T], out [T])
+    unroll: Callable[..., Any]  # (params, carry, obs [T], first [T], key=None) -> (carries after [T], out [T])
 
 
 class Agent(NamedTuple):

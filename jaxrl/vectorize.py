@@ -98,13 +98,14 @@ def vectorize(
 
     def restart(row_keys: Key, task: Tree, ended: Array, stepped: Row, reservoir: Any) -> tuple[Row, Any]:
         # XLA works out what a branch of a conditional reads once, and not again for every array that is selected.
-        if renewed is None:
-            return jax.lax.cond(
-                jnp.any(ended), lambda: trees.where(ended, start(row_keys, task), stepped), lambda: stepped
-            ), ()
-        reservoir = _renew(reservoir, start(row_keys, task))
-        row = jax.lax.cond(jnp.any(ended), lambda: trees.where(ended, reservoir.rows, stepped), lambda: stepped)
-        return row, _mark(reservoir, ended)
+        if renewed is not None:
+            reservoir = _renew(reservoir, start(row_keys, task))
+
+        def restarted() -> Row:
+            return trees.where(ended, start(row_keys, task) if renewed is None else reservoir.rows, stepped)
+
+        row = jax.lax.cond(jnp.any(ended), restarted, lambda: stepped)
+        return row, () if renewed is None else _mark(reservoir, ended)
 
     num_rows = num_envs * (env.num_agents or 1)
     return VecEnv(reset, step, env.observation_space, env.action_space, env.params, num_rows, num_envs)
