@@ -24,7 +24,7 @@ def from_file(path: str | os.PathLike[str], algorithm: str, environment: str) ->
 
 def from_options(words: list[str], algorithm: str) -> dict[str, Any]:
     """--learning-rate 1e-3 --hidden 64 64 --no-name --environment.max-steps 50 -> {part: {name: value}}."""
-    defaults = {"network": networks.Settings()._asdict(), "config": agents.algorithm(algorithm).config()._asdict()}
+    defaults = {"network": networks.Settings()._asdict(), "config": agents.default_config(algorithm)._asdict()}
     values: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
     for option, texts in _grouped(words):
         name = option.replace("-", "_")

@@ -91,8 +91,8 @@ def _algorithm(name: str) -> str:
         for (algorithm, world), row in presets.PRESETS.items()
         if algorithm == name
     ]
-    options = table(_fields(ALGORITHMS[name].config)) or ["  none"]
-    network = ["options of the network", *table(_fields(networks.Settings))]
+    options = table(_fields(agents.default_config(name))) or ["  none"]
+    network = ["options of the network", *table(_fields(networks.Settings()))]
     lines = [_first_line(_module_doc(name)), "", "options (type, default)", *options, "", *network]
     return "\n".join([*lines, "", "presets (environments x steps of a rollout)", *table(rows)])
 
@@ -114,11 +114,11 @@ def _environment(name: str) -> str:
     return "\n".join(lines)
 
 
-def _fields(kind: Any) -> list[list[str]]:
-    hints, defaults = kind.__annotations__, kind._field_defaults
+def _fields(defaults: Any) -> list[list[str]]:
+    hints = type(defaults).__annotations__
     return [
-        [f"  --{_dashed(name)}", getattr(hints[name], "__name__", str(hints[name])), _plain(defaults.get(name))]
-        for name in kind._fields
+        [f"  --{_dashed(name)}", getattr(hints[name], "__name__", str(hints[name])), _plain(value)]
+        for name, value in defaults._asdict().items()
     ]
 
 

@@ -67,6 +67,7 @@ def check(values: dict[str, Any]) -> Settings:
     if environment not in envs.names() and not suites.is_suite_name(environment):
         raise unknown("environment", environment, envs.names())
     model = _model(str(values.get("algorithm")))
+    values["config"] = agents.algorithm(values["algorithm"]).defaults | values["config"]
     try:
         # Through JSON, where strict means strict about meaning (no number from a text or a truth value) and a list may
         # still stand for a tuple.

@@ -56,6 +56,18 @@ class Transition(NamedTuple):
         return self.terminated | self.truncated
 
 
+class Experience(NamedTuple):
+    """What replay deals: an n-step transition, leaves [B, ...]; n is 1 unless the buffer was told another."""
+
+    obs: Observation
+    action: Tree
+    reward: Array  # float: the discounted sum of the rewards on the way
+    discount: Array  # float: of what next_obs is worth: discount^n, 0 behind a termination
+    valid: Array  # bool: the transition is real
+    next_obs: Observation  # what the last of the steps reached (never the observation after a reset)
+    extras: Tree
+
+
 class Rollout(NamedTuple):
     steps: Transition  # [T, N, ...]
     carry: Tree  # [N, ...] the agent's carry before steps[0]; () for a feed-forward agent
@@ -119,7 +131,7 @@ class Agent(NamedTuple):
 
 
 class Sample(NamedTuple):
-    items: Tree  # [B, ...]
+    items: Tree  # Experience [B, ...]; a Rollout [L, B, ...] from a buffer of sequences
     indices: Array  # int32 [B]
     weights: Array  # float [B] importance weights; ones from a uniform buffer
 
@@ -127,7 +139,7 @@ class Sample(NamedTuple):
 class Buffer(NamedTuple):
     init: Callable[..., Any]  # (rollout example [T, N, ...]) -> state
     add: Callable[..., Any]  # (state, rollout) -> state
-    sample: Callable[..., Sample]  # (state, key) -> Sample
+    sample: Callable[..., Sample]  # (state, key, discount) -> Sample
     update: Callable[..., Any]  # (state, indices, priorities) -> state
     ready: Callable[..., Array]  # (state) -> bool
 

@@ -49,7 +49,7 @@ def filled(capacity, num_rollouts, batch=200):
 def test_it_holds_the_latest(num_rollouts):
     """With room for 18 transitions: before, at and after the wrap, samples are the last 18, and all of them."""
     buffer, state = filled(18, num_rollouts)
-    sample = contracts.quick(buffer.sample)(state, jax.random.key(0))
+    sample = contracts.quick(buffer.sample)(state, jax.random.key(0), 0.9)
     held = range(max(0, 6 * num_rollouts - 18), 6 * num_rollouts)
     assert set(number_of(sample.items)) == set(held)
     assert int(state.size) == len(held)
@@ -62,7 +62,7 @@ def test_it_holds_the_latest(num_rollouts):
 def test_every_transition_is_as_likely():
     """100,000 draws over 12 transitions: chi-square p above 0.001 (a false alarm in 1000; the key is fixed)."""
     buffer, state = filled(18, 2, batch=100_000)
-    counts = np.bincount(number_of(contracts.quick(buffer.sample)(state, jax.random.key(0)).items), minlength=12)
+    counts = np.bincount(number_of(contracts.quick(buffer.sample)(state, jax.random.key(0), 0.9).items), minlength=12)
     assert stats.chisquare(counts).pvalue > 0.001
 
 
@@ -83,8 +83,8 @@ def test_state_keeps_its_kind():
     for num_rollouts in (1, 3, 5):
         buffer, state = filled(18, num_rollouts)
         assert contracts.kinds(buffer.add(state, rollout(0))) == contracts.kinds(state)
-        contracts.checks_keys(buffer.sample, state, jax.random.key(0))
-        for function, argument in ((buffer.add, rollout(0)), (buffer.sample, jax.random.key(0))):
+        contracts.checks_keys(buffer.sample, state, jax.random.key(0), 0.9)
+        for function, argument in ((buffer.add, rollout(0)), (lambda s, k: buffer.sample(s, k, 0.9), jax.random.key(0))):
             checkify.checkify(function, errors=checkify.index_checks)(state, argument)[0].throw()
 
 

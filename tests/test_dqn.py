@@ -61,13 +61,13 @@ def test_one_gradient_step_by_hand():
 
     memory = uniform(6, 4, 6)
     held = memory.add(before.buffer, rollout)
-    items = memory.sample(held, jax.random.fold_in(jax.random.key(3), 0)).items
+    items = memory.sample(held, jax.random.fold_in(jax.random.key(3), 0), 0.9).items
     gradient, errors = np.zeros((4, 2)), []
     for i in range(4):
         item = jax.tree.map(lambda x, i=i: np.asarray(x[i]), items)
         s, s_next = item.obs.features.argmax(), item.next_obs.features.argmax()
         best = max(target[s_next, a] for a in range(2) if item.next_obs.legal[a])
-        error = params[s, item.action] - (item.reward + (0 if item.terminated else 0.9 * best))
+        error = params[s, item.action] - (item.reward + item.discount * best)
         errors.append(error)
         gradient[s, item.action] += error / 4
     expected = np.asarray(params) - 0.1 * gradient

@@ -16,6 +16,7 @@ class Algorithm(NamedTuple):
     make: Callable[[Environment, networks.Settings, Any], Agent]
     tabular: bool = False  # reads a discrete observation as it is; the others get it one-hot
     action_spaces: tuple[type, ...] = (spaces.Discrete, spaces.MultiDiscrete, spaces.Box)
+    defaults: dict[str, Any] = {}  # what differs from the config's own: one file serves several algorithms
 
 
 def _random(env: Environment, settings: networks.Settings, config: random.Config) -> Agent:
@@ -66,6 +67,11 @@ def algorithm(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
+def default_config(name: str) -> Any:
+    chosen = algorithm(name)
+    return chosen.config(**chosen.defaults)
+
+
 def validate(config: Any) -> None:
     """Raise UsageError for a value out of its range (on the host: a config under vmap is never checked)."""
     for name, value in config._asdict().items():
@@ -92,7 +98,7 @@ def adapt(name: str, env: Environment, network: networks.Settings = networks.Set
 def make(name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None) -> Agent:
     """An agent for an (adapted) environment; a config of None is the algorithm's default one."""
     chosen = algorithm(name)
-    config = chosen.config() if config is None else config
+    config = default_config(name) if config is None else config
     validate(config)
     if not isinstance(env.action_space, chosen.action_spaces):
         wanted = " or ".join(kind.__name__ for kind in chosen.action_spaces)

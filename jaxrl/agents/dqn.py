@@ -17,7 +17,7 @@ from jaxrl.agents import rollouts
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
-from jaxrl.types import Agent, Array, Buffer, Key, Network, Observation, Rollout, Timestep, Transition, Tree
+from jaxrl.types import Agent, Array, Buffer, Experience, Key, Network, Observation, Rollout, Timestep, Tree
 
 
 class Config(NamedTuple):
@@ -83,11 +83,11 @@ def dqn(
         action = distributions.epsilon_greedy(key, values(state.params, timestep.obs), epsilon, timestep.obs.legal)
         return action.astype(action_space.dtype), carry, ()
 
-    def loss(params: Tree, target: Tree, hyper: Config, items: Transition, weights: Array) -> tuple[Array, Any]:
+    def loss(params: Tree, target: Tree, hyper: Config, items: Experience, weights: Array) -> tuple[Array, Any]:
         next_values = values(target, items.next_obs)
         judge = values(params, items.next_obs) if config.double else next_values
         best = jnp.argmax(distributions.masked(judge, items.next_obs.legal), -1)
-        wanted = items.reward + hyper.discount * jnp.where(items.terminated, 0.0, pick(next_values, best))
+        wanted = items.reward + items.discount * pick(next_values, best)
         chosen = pick(values(params, items.obs), items.action)
         error = chosen - jax.lax.stop_gradient(wanted)
         weight = weights * items.valid
@@ -98,8 +98,8 @@ def dqn(
         return metrics["loss"], (metrics, jnp.abs(error))
 
     def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:
-        sample = buffer.sample(state.buffer, jax.random.fold_in(key, i))
         hyper = state.config
+        sample = buffer.sample(state.buffer, jax.random.fold_in(key, i), hyper.discount)
         rate = hyper.learning_rate * jnp.maximum(1 - state.updates / hyper.total_updates, 0.0)
         params, optimiser, (metrics, priority) = losses.gradient_step(
             lambda p: loss(p, state.target, hyper, sample.items, sample.weights),

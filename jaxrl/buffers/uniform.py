@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl import trees
 from jaxrl.errors import UsageError
-from jaxrl.types import Array, Buffer, Key, Rollout, Sample, Transition, Tree
+from jaxrl.types import Array, Buffer, Experience, Key, Rollout, Sample, Transition, Tree
 
 
 class State(NamedTuple):
@@ -51,10 +51,13 @@ def uniform(capacity: int, batch_size: int, min_size: int | None = None) -> Buff
         size = jnp.minimum(state.size + count, capacity)
         return State(packed, state.example, (state.head + count) % capacity, size)
 
-    def sample(state: State, key: Key) -> Sample:
+    def sample(state: State, key: Key, discount: Array | float) -> Sample:
         indices = jax.random.randint(key, (batch_size,), 0, state.size)
         _, unpack = trees.packer(state.example, 1)
-        items = unpack([array[indices] for array in state.packed])
+        t = unpack([array[indices] for array in state.packed])
+        items = Experience(
+            t.obs, t.action, t.reward, jnp.where(t.terminated, 0.0, discount), t.valid, t.next_obs, t.extras
+        )
         return Sample(items, indices, jnp.ones(batch_size))
 
     def update(state: State, indices: Array, priorities: Array) -> State:
