@@ -31,9 +31,9 @@ def number_of(items):
     np.testing.assert_array_equal(items.obs.features[0], number)
     np.testing.assert_array_equal(items.obs.features[1][..., 0], np.stack([number, number + 1], -1).astype(np.uint8))
     np.testing.assert_array_equal(items.reward, number)
-    for flag in (items.first, items.terminated, ~items.truncated, items.valid, items.next_obs.legal[:, 0]):
+    for flag in (items.discount == 0, items.valid, items.next_obs.legal[:, 0]):
         np.testing.assert_array_equal(flag, number % 2 == 0)
-    assert items.obs.features[1].dtype == jnp.uint8 and items.terminated.dtype == bool
+    assert items.obs.features[1].dtype == jnp.uint8 and items.valid.dtype == bool
     return number
 
 
@@ -84,8 +84,8 @@ def test_state_keeps_its_kind():
         buffer, state = filled(18, num_rollouts)
         assert contracts.kinds(buffer.add(state, rollout(0))) == contracts.kinds(state)
         contracts.checks_keys(buffer.sample, state, jax.random.key(0), 0.9)
-        for function, argument in ((buffer.add, rollout(0)), (lambda s, k: buffer.sample(s, k, 0.9), jax.random.key(0))):
-            checkify.checkify(function, errors=checkify.index_checks)(state, argument)[0].throw()
+        for function, arguments in ((buffer.add, [rollout(0)]), (buffer.sample, [jax.random.key(0), 0.9])):
+            checkify.checkify(function, errors=checkify.index_checks)(state, *arguments)[0].throw()
 
 
 @pytest.mark.parametrize(
