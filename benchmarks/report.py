@@ -1,6 +1,6 @@
-"""Rewrites the README's tables and the pictures in docs/ from the result files: `python benchmarks/report.py`.
+"""Rewrites the tables of README.md and docs/values.md and the pictures in docs/: `python benchmarks/report.py`.
 
-With --check nothing is written, and the exit code is 1 where the README or a picture is stale.
+All is made from the result files. With --check nothing is written, and the exit code is 1 where something is stale.
 """
 
 import argparse
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import records
+import studies_report
+import tabular
 import tasks
 
 Lines = dict[tuple[Any, ...], dict[str, Any]]
@@ -18,8 +20,21 @@ KEEP = "results"  # the entry of a picture's metadata that names the results it 
 
 
 def judged(lines: Lines) -> Lines:
-    """The lines of the judging seeds, by task: what was tried on other seeds is no result."""
-    return {key[:1]: line for key, line in lines.items() if key[1:] == (tasks.FIRST_SEED, tasks.SEEDS)}
+    """The lines of the judging seeds, by what comes before them: what was tried on other seeds is no result."""
+    return {key[:-2]: line for key, line in lines.items() if key[-2:] == (tasks.FIRST_SEED, tasks.SEEDS)}
+
+
+def studied(results: Path) -> Lines:
+    """The lines of the studies, by study, world and variant, and of the tabular ones."""
+    fields = "study", "environment", "variant", "first_seed", "num_seeds"
+    found = judged(records.newest(results / "studies.jsonl", *fields))
+    runs = {study.name: study.runs for study in tabular.STUDIES}
+    for (task, first_seed, number), line in records.newest(
+        results / "tabular.jsonl", "task", "first_seed", "runs"
+    ).items():
+        if (first_seed, number) == (tasks.FIRST_SEED, runs.get(task)):
+            found["tabular", task] = line
+    return found
 
 
 def learning_table(lines: Lines) -> str:
@@ -89,11 +104,12 @@ def fill(text: str, name: str, content: str) -> str:
         f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL
     )
     if count != 1:
-        raise SystemExit(f"README.md should hold {begin} ... {end} once, not {count} times")
+        raise SystemExit(f"the page should hold {begin} ... {end} once, not {count} times")
     return filled
 
 
-def draw_curves(axes: Any, lines: Lines) -> None:
+def draw_curves(picture: Any, lines: Lines) -> None:
+    axes = picture.add_subplot()
     for name in ("ppo-cartpole-50k", "ppo-cartpole-100k"):
         if line := lines.get((name,)):
             curve = line["curve"]
@@ -103,7 +119,8 @@ def draw_curves(axes: Any, lines: Lines) -> None:
     axes.legend(title="interquartile mean, 95 % band")
 
 
-def draw_speed(axes: Any, lines: Lines) -> None:
+def draw_speed(picture: Any, lines: Lines) -> None:
+    axes = picture.add_subplot()
     peers = {peer.name for peer in tasks.PEERS.values()}
     rows = [line for line in lines.values() if line["metric"] == tasks.FASTER and line["peer"] in peers]
     for place, line in enumerate(reversed(rows)):
@@ -131,7 +148,7 @@ def save_picture(path: Path, draw: Any, lines: Lines) -> None:
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(7, 3.6), layout="constrained")
-    draw(picture.add_subplot(), lines)
+    draw(picture, lines)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.savefig(path, dpi=120, metadata={KEEP: digest(lines)})
 
@@ -145,24 +162,29 @@ def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
     speed, stepping = (
         {key: line for key, line in measured.items() if key[0] in tasks.GROUPS[group]} for group in ("training", "envs")
     )
-    readme = root / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    tables = {
-        "learning": learning_table(learning), "throughput": throughput_table(speed), "envs": envs_table(stepping),
+    pages = {
+        "README.md": {
+            "learning": learning_table(learning), "throughput": throughput_table(speed), "envs": envs_table(stepping),
+        },
+        "docs/values.md": studies_report.sections(studied(results)),
     }  # fmt: skip
-    fresh = text
-    for name, table in tables.items():
-        fresh = fill(fresh, name, table)
     pictures = {"learning_curves.png": (draw_curves, learning), "speed.png": (draw_speed, speed)}
-    stale = ["README.md"] * (fresh != text)
+    pictures |= studies_report.pictures(studied(results))
+    stale = []
+    for page, tables in pages.items():
+        text = fresh = (root / page).read_text(encoding="utf-8")
+        for name, table in tables.items():
+            fresh = fill(fresh, name, table)
+        if fresh != text:
+            stale.append(page)
+            if not check:
+                (root / page).write_text(fresh, encoding="utf-8")
     for name, (draw, lines) in pictures.items():
         if not picture_is_fresh(root / "docs" / name, lines):
             stale.append(f"docs/{name}")
             if not check:
                 save_picture(root / "docs" / name, draw, lines)
-    if not check:
-        readme.write_text(fresh, encoding="utf-8")
-    elif stale:
+    if check and stale:
         raise SystemExit(f"stale: {', '.join(stale)}; run python benchmarks/report.py")
 
 

@@ -26,6 +26,8 @@ class LearningTask(NamedTuple):
 
 
 CORRIDOR: dict[str, Any] = {"environment_options": {"length": 20}}
+CHAIN: dict[str, Any] = {"environment_options": {"length": 100}}
+BITS: dict[str, Any] = {"environment_options": {"num_bits": 15}}
 OPTIMUM = "exact, by dynamic programming"
 
 LEARNING = (
@@ -36,7 +38,48 @@ LEARNING = (
         "ppo-pendulum-100k", "ppo", "pendulum", 100_000, -180.0, "-237 at 300k (25 seeds)", "MushroomRL benchmark",
         episodes=1000,
     ),
-    LearningTask("dqn-cartpole-50k", "dqn", "cartpole", 50_000, 475.0, "478 at 100k (5 seeds)", "Jaxplorer"),
+    *(
+        LearningTask(
+            f"{algorithm.replace('_', '-')}-cartpole-50k", algorithm, "cartpole", 50_000, 475.0, published, source,
+        )
+        for algorithm, published, source in (
+            ("dqn", "478 at 100k (5 seeds)", "Jaxplorer"), ("double_dqn", "478 at 100k (5 seeds)", "Jaxplorer"),
+            ("dueling_dqn", "none at this budget", "our target"),
+            ("prioritized_dqn", "452 at 200k (4 seeds)", "SLM-Lab"),
+        )
+    ),
+    *(
+        LearningTask(
+            f"{algorithm.replace('_', '-')}-cartpole-100k", algorithm, "cartpole", 100_000, 490.0, published, source,
+        )
+        for algorithm, published, source in (
+            ("c51", "491 at 500k (3 seeds)", "CleanRL docs"), ("qr_dqn", "500 at 50k (1 run)", "RL Baselines3 Zoo"),
+            ("rainbow", "none at this budget", "our target"),
+        )
+    ),
+    LearningTask("dqn-acrobot-100k", "dqn", "acrobot", 100_000, -80.0, "-76.6 (1 run)", "RL Baselines3 Zoo"),
+    LearningTask(
+        "dqn-mountain-car-60k", "dqn", "mountain_car", 60_000, -115.0, "-101 at 120k (1 run)", "RL Baselines3 Zoo",
+    ),
+    LearningTask(
+        "dqn-mountain-car-120k", "dqn", "mountain_car", 120_000, -199.0, "-189 at 500k (3 seeds)", "CleanRL docs",
+        judged="every seed",
+    ),
+    LearningTask("pqn-acrobot-250k", "pqn", "acrobot", 250_000, -90.0, "-95.6 at 500k (3 seeds)", "CleanRL docs"),
+    LearningTask("pqn-cartpole-250k", "pqn", "cartpole", 250_000, 495.0, "495 at 500k (3 seeds)", "CleanRL docs"),
+    *(
+        LearningTask(
+            f"linear-sarsa-mountain-car-{steps // 1000}k", "linear_sarsa", "mountain_car", steps, bar, published,
+            "MushroomRL benchmark",
+        )
+        for steps, bar, published in (
+            (25_000, -107.0, "-106.7 at 50k (25 seeds)"), (50_000, -103.5, "-102.7 at 100k (25 seeds)"),
+        )
+    ),
+    LearningTask(
+        "linear-sarsa-mountain-car-worst", "linear_sarsa", "mountain_car", 50_000, -125.0,
+        "-102.7 +- 3.0 at 100k (25 seeds)", "MushroomRL benchmark", judged="every seed",
+    ),
     LearningTask(
         "recurrent-ppo-t-maze", "ppo", "t_maze", 300_000, 0.95, "none: our target", "a corridor of 20 (Bakker 2002)",
         statistic="success", options=CORRIDOR | {"network": {"cell": "gru"}}, control="feedforward-ppo-t-maze",
@@ -44,6 +87,26 @@ LEARNING = (
     LearningTask(
         "feedforward-ppo-t-maze", "ppo", "t_maze", 300_000, 0.6, "0.5, a guess", "the control, without a memory",
         better="lower", statistic="success", options=CORRIDOR | {"network": {"cell": None}},
+    ),
+    LearningTask(
+        "r2d2-memory-chain", "r2d2", "memory_chain", 500_000, 0.98, "none: our target", "a chain of 100 (bsuite)",
+        statistic="success", options=CHAIN, control="dqn-memory-chain",
+    ),
+    LearningTask(
+        "dqn-memory-chain", "dqn", "memory_chain", 500_000, 0.6, "0.5, a guess", "the control, without a memory",
+        better="lower", statistic="success", options=CHAIN,
+    ),
+    LearningTask(
+        "her-bit-flipping-15", "her", "bit_flipping", 150_000, 0.95, "0.9 at 150k (3 seeds)", "DI-engine docs",
+        judged="every seed", statistic="success", options=BITS, control="dqn-bit-flipping-15",
+    ),
+    LearningTask(
+        "dqn-bit-flipping-15", "her", "bit_flipping", 150_000, 0.05, "0 in 20M (DQN)", "the control, by its own goals",
+        better="lower", statistic="success", options=BITS | {"config": {"hindsight": None}},
+    ),
+    LearningTask(
+        "her-goal-grid", "her", "goal_grid", 150_000, 0.95, "none: our target", "any goal of a map with walls",
+        judged="every seed", statistic="success",
     ),
     LearningTask(
         "q-learning-taxi", "q_learning", "taxi", 2_000_000, 7.93, "7.93, the optimum", OPTIMUM,
@@ -62,6 +125,15 @@ LEARNING = (
     LearningTask(
         "q-learning-cliff-walking", "q_learning", "cliff_walking", 500_000, -13.0, "-13, the optimum", OPTIMUM,
         judged="every seed", tolerance=1e-6, statistic="exact return",
+    ),
+    LearningTask(
+        "sarsa-windy-gridworld", "sarsa", "windy_gridworld", 1_000_000, -15.0, "-15, the optimum", OPTIMUM,
+        judged="every seed", tolerance=1e-6, statistic="exact return",
+    ),
+    LearningTask(
+        "sarsa-windy-gridworld-king", "sarsa", "windy_gridworld", 1_000_000, -7.0, "-7, the optimum", OPTIMUM,
+        judged="every seed", tolerance=1e-6, statistic="exact return",
+        options={"environment_options": {"moves": "king"}},
     ),
 )  # fmt: skip
 
@@ -178,6 +250,15 @@ DQN = Settings(  # Rejax's own configuration for CartPole, with plain Q learning
     },
     {"hidden": [64, 64], "activation": "silu"}, calls=2,
 )  # fmt: skip
+PQN = Settings(  # Rejax's own configuration for CartPole; it has Adam where we have RAdam
+    "pqn", "cartpole", 524_288, 16, 128,
+    {
+        "num_epochs": 5, "num_minibatches": 16, "learning_rate": 3e-4, "total_updates": 1e9, "discount": 0.99,
+        "trace_decay": 0.9, "epsilon_start": 1.0, "epsilon_end": 0.05, "epsilon_steps": 262_144.0,
+        "max_gradient_norm": 10.0,
+    },
+    {"hidden": [64, 64], "activation": "relu", "layer_norm": True},
+)  # fmt: skip
 FASTER = "steps per second"
 COMPILES = Bar("compile seconds", 0.7)
 LARGE_8 = PPO_LARGE._replace(num_seeds=8, num_steps=253_952, calls=2)
@@ -189,6 +270,7 @@ SPEED = (
     SpeedTask("ppo-64x128-8-seeds", LARGE_8, "rejax", LARGE_8, (Bar(FASTER, 2.5), COMPILES)),
     SpeedTask("ppo-5x100-8-seeds", SMALL_8, "rejax", SMALL_8, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("dqn-buffer-50k", DQN, "rejax", DQN, (Bar(FASTER, 3.0), COMPILES)),
+    SpeedTask("pqn-16x128", PQN, "rejax", PQN, (Bar(FASTER, 1.5), COMPILES)),
     SpeedTask(
         "dqn-buffer-1m", DQN._replace(config=DQN.config | {"buffer_size": 1_000_000}), "jaxrl", DQN,
         (Bar(FASTER, 1 / 1.3),),

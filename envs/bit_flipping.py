@@ -2,7 +2,7 @@
 
 Observation: features float [n], the bits; goal float [n], the wanted ones; achieved float [n], the bits.
 Action: int32 [], the bit to flip.
-Reward: 0 for the flip that makes all bits as wanted, else -1 (`goals.reward`).
+Reward: 0 for the flip that makes all bits as wanted, else -1 (`goals.outcome`).
 Termination: all bits are as wanted. Limit: n steps.
 Start: bits and goal are uniform, as in the paper also when they are equal. Measures: success, 1 if bits and goal agree;
     distance, how many do not.
@@ -42,8 +42,7 @@ def bit_flipping(num_bits: int = 8, max_steps: int | None = None) -> Environment
 
     def step(key: Key, state: State, action: Array, params: Any) -> tuple[State, Observation, Array, Array]:
         bits, goal = state.bits ^ (np.arange(num_bits) == action), state.goal
-        done = goals.reached(bits, goal)
-        return State(bits, goal), goals.observe(bits, goal), goals.reward(bits, goal), done
+        return State(bits, goal), goals.observe(bits, goal), *goals.outcome(bits, goal)
 
     def measure(state: State, params: Any) -> dict[str, Array]:
         distance = jnp.sum(state.bits != state.goal, dtype=jnp.float32)
@@ -63,6 +62,7 @@ def bit_flipping(num_bits: int = 8, max_steps: int | None = None) -> Environment
         measure=measure,
         model=(lambda params: _model(num_bits)) if num_bits <= MOST_ENUMERATED else None,
         render=picture,
+        hindsight=goals.outcome,
     )
 
 

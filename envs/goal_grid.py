@@ -3,12 +3,13 @@
 Observation, over the F cells that are no wall: features float [F], one-hot, the agent's cell; goal float [F], one-hot,
     the cell to reach; achieved float [F], the features.
 Action: int32 [], 0 up, 1 right, 2 down, 3 left; walls and the edge of the map hold the agent.
-Reward: `goal_reward` for the step onto the goal, else `step_reward`; by default 0 and -1 (`goals.reward`).
+Reward: `goal_reward` for the step onto the goal, else `step_reward`; by default 0 and -1 (`goals.outcome`).
 Termination: on the goal. Limit: `max_steps`.
 Start: uniform over all pairs of two different cells. Measures: success, 1 on the goal.
 Map: # wall, . free.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -61,9 +62,10 @@ def goal_grid(
 
     def step(key: Key, state: State, action: Array, params: Any) -> tuple[State, Observation, Array, Array]:
         state = State(walk.step(key, state.cell, action, ())[0], state.goal)
-        found = state.cell == state.goal
-        return state, observe(state), jnp.where(found, goal_reward, step_reward).astype(jnp.float32), found
+        obs = observe(state)
+        return state, obs, *outcome(obs.achieved, obs.goal)
 
+    outcome = functools.partial(goals.outcome, step_reward=step_reward, goal_reward=goal_reward)
     picture = render.scene(letters, render.LOOKS, [("green", "block"), render.AGENT])
     return walk._replace(
         reset=reset,
@@ -73,6 +75,7 @@ def goal_grid(
         measure=lambda state, params: {"success": (state.cell == state.goal).astype(jnp.float32)},
         model=lambda params: _model(letters, probability, reached, step_reward, goal_reward),
         render=lambda state, params: picture(state.goal, state.cell),
+        hindsight=outcome,
     )
 
 

@@ -16,6 +16,10 @@ def reached(achieved: Array, goal: Array) -> Array:
     return jnp.all(achieved == goal, axis=-1)
 
 
-def reward(achieved: Array, goal: Array) -> Array:
-    """float [...]: 0 where achieved [..., n] is the goal, else -1 (Andrychowicz et al. 2017), also in hindsight."""
-    return reached(achieved, goal).astype(jnp.float32) - 1.0
+def outcome(achieved: Array, goal: Array, step_reward: float = -1.0, goal_reward: float = 0.0) -> tuple[Array, Array]:
+    """(reward, terminated) [...] of a step to achieved [..., n] under a goal [..., n], its own or one of hindsight.
+
+    By default 0 where it is the goal, else -1 (Andrychowicz et al. 2017).
+    """
+    found = reached(achieved, goal)
+    return jnp.where(found, goal_reward, step_reward).astype(jnp.float32), found

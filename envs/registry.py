@@ -17,6 +17,7 @@ from jaxrl.envs.four_rooms import four_rooms
 from jaxrl.envs.frozen_lake import frozen_lake
 from jaxrl.envs.goal_grid import goal_grid
 from jaxrl.envs.gridworld import gridworld
+from jaxrl.envs.maximisation_bias import maximisation_bias
 from jaxrl.envs.memory_chain import memory_chain
 from jaxrl.envs.minigrid.worlds import WORLDS as MINIGRID
 from jaxrl.envs.multi import matrix_games
@@ -91,6 +92,7 @@ CONSTRUCTORS |= MINIGRID | {
     "level_based_foraging": level_based_foraging,
     "masked_walk": probes.masked_walk,
     "matching_pennies": matrix_games.matching_pennies,
+    "maximisation_bias": maximisation_bias,
     "memory_chain": memory_chain,
     "multi_discrete": probes.multi_discrete,
     "penalty_game": matrix_games.penalty_game,

@@ -1,4 +1,4 @@
-"""The command `jaxrl`: train, eval, record, list. Nothing heavy is imported before the arguments are parsed."""
+"""The command `jaxrl`: train, eval, record, analyse, list. Nothing heavy is imported before it is known which."""
 
 import contextlib
 import dataclasses
@@ -116,6 +116,21 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True)
+class Analyse:
+    """Draw and describe what a run has learnt of its world: values, action gaps, a dueling network's streams.
+
+    For agents that learn action values. A finite world is drawn as a map, any other by its greedy episodes.
+    """
+
+    run: Positional[Annotated[str, arg(metavar="RUN", help_behavior_hint="")]]
+    """The folder of the run."""
+    seed: MaybeWhole = None
+    """Of several trained seeds, the one to look at (default: the first)."""
+    output: MaybeName = None
+    """The picture, in .png (default: analysis.png in the folder of the run)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """List the algorithms and environments, or what one of them is and takes."""
 
@@ -123,11 +138,12 @@ class List:
     """An algorithm or an environment."""
 
 
-COMMANDS = {"train": Train, "eval": Eval, "record": Record, "list": List}
+COMMANDS = {"train": Train, "eval": Eval, "record": Record, "analyse": Analyse, "list": List}
 AnyCommand: Any = (
     Annotated[Train, subcommand("train")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Record, subcommand("record")]
+    | Annotated[Analyse, subcommand("analyse")]
     | Annotated[List, subcommand("list")]
 )
 
@@ -153,6 +169,8 @@ def run(arguments: list[str]) -> int:
         return train(command, rest)
     if isinstance(command, Record):
         return record(command)
+    if isinstance(command, Analyse):
+        return analyse(command)
     from jaxrl import reports
 
     if isinstance(command, Eval):
@@ -162,7 +180,7 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def parse(arguments: list[str]) -> tuple[Train | Eval | Record | List, list[str]]:
+def parse(arguments: list[str]) -> tuple[Train | Eval | Record | Analyse | List, list[str]]:
     """The command, and what train may take beyond its own options; tyro's box of an error becomes one line."""
     if not arguments:
         raise UsageError(f"expected a command: {', '.join(COMMANDS)} (jaxrl --help says more)")
@@ -174,7 +192,7 @@ def parse(arguments: list[str]) -> tuple[Train | Eval | Record | List, list[str]
             command, rest = tyro.cli(
                 AnyCommand,
                 prog="jaxrl",
-                description="Reinforcement learning that reads like optax: train, evaluate, film and list agents.",
+                description="Reinforcement learning that reads like optax: train, evaluate, film and analyse agents.",
                 args=arguments,
                 return_unknown_args=True,
             )
@@ -233,4 +251,11 @@ def record(command: Record) -> int:
 
     options = command.episodes, command.seed, command.fps, command.output, command.max_steps
     print(films.record(command.run, *options))
+    return 0
+
+
+def analyse(command: Analyse) -> int:
+    from jaxrl import analyse as analysis
+
+    print(analysis.analyse(command.run, command.seed, command.output))
     return 0

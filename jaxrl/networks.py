@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import trees
-from jaxrl.errors import UsageError, unknown
+from jaxrl.errors import UsageError, at_least, unknown
 from jaxrl.types import Array, Key, Network, Observation, Tree
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -31,6 +31,9 @@ class Settings(NamedTuple):
     cell: str | None = None  # gru, lstm, or None for a feed-forward network
     cell_size: int = 64
     channels: tuple[int, ...] = ()  # 3x3 convolutions in front, for [H, W, C] features
+    reach: float = 0.0  # above 0: bounded features are mapped from their bounds to [-reach, reach] first
+    layer_norm: bool = False  # before the activation of every hidden layer (Ba et al. 2016)
+    cell_memory: int = 0  # steps over which a new cell remembers: see `remembering`; 0: as flax starts it
 
 
 def orthogonal(scale: float = 1.0) -> Callable[..., Array]:
@@ -50,6 +53,8 @@ def _orthogonal_kernels(key: Key, shapes: Sequence[tuple[int, int, float]]) -> l
     it with products alone: LAPACK's batched QR, which a vmap over seeds would call, can deadlock on CPU. All matrices
     go through one iteration, padded with zeros (which it keeps), because every loop costs time to compile.
     """
+    if not shapes:
+        return []
     tall = [(max(rows, columns), min(rows, columns)) for rows, columns, _ in shapes]
     size = tuple(max(sides) for sides in zip(*tall, strict=True))
     inside = np.stack(
@@ -74,11 +79,12 @@ class MLP(nn.Module):
     activation: Callable[[Array], Array] = jnp.tanh
     output_scale: float = 1.0
     channels: Sequence[int] = ()
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         for channels in self.channels:
-            x = self.activation(nn.Conv(channels, (3, 3), kernel_init=orthogonal(2**0.5))(x))
+            x = self.activate(nn.Conv(channels, (3, 3), kernel_init=orthogonal(2**0.5))(x), -1)
         if self.channels:
             x = x.reshape(*x.shape[:-3], -1)
         batch, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
@@ -90,8 +96,13 @@ class MLP(nn.Module):
         x = jax.lax.optimization_barrier(x.T) if columns else x
         for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
             x = kernel.T @ x + bias[:, None] if columns else x @ kernel + bias
-            x = self.activation(x) if i < len(self.hidden) else x
+            x = self.activate(x, 0 if columns else 1) if i < len(self.hidden) else x
         return (x.T if columns else x).reshape(*batch, -1)
+
+    def activate(self, x: Array, features: int) -> Array:
+        """x [...] of which the axis `features` is normalised, if asked for, before the activation."""
+        normal = nn.LayerNorm(reduction_axes=features, feature_axes=features)(x) if self.layer_norm else x
+        return self.activation(normal)
 
 
 class ActorCritic(nn.Module):
@@ -175,13 +186,36 @@ def build(settings: Settings, heads: Callable[[Callable[..., MLP]], nn.Module]) 
         if name is not None and name not in known:
             raise unknown(kind, name, known)
     activation = ACTIVATIONS[settings.activation]
-    body = functools.partial(MLP, settings.hidden, activation=activation, channels=settings.channels)
+    body = functools.partial(
+        MLP, settings.hidden, activation=activation, channels=settings.channels, layer_norm=settings.layer_norm
+    )
     if settings.cell is None:
         return feedforward(heads(body))
     if not settings.hidden:
         raise UsageError("hidden is empty, but a recurrent network encodes its inputs: give at least one hidden size")
     cell = CELLS[settings.cell](settings.cell_size, recurrent_kernel_init=orthogonal())
-    return recurrent(cell, heads(functools.partial(MLP, (), activation=activation)), body())
+    network = recurrent(cell, heads(functools.partial(MLP, (), activation=activation)), body())
+    return remembering(network, settings.cell_memory) if settings.cell_memory else network
+
+
+def remembering(network: Network, num_steps: int) -> Network:
+    """A recurrent network whose cell starts with gates that keep what they hold for 1 to num_steps - 1 steps.
+
+    Unit by unit evenly spread (Tallec and Ollivier 2018, there drawn at random). A cell starts with gates half open
+    otherwise, and a gradient is halved with every step that it goes back.
+    """
+    at_least("cell_memory", num_steps, 2)
+
+    def init(key: Key, obs: Any) -> Tree:
+        params = network.init(key, obs)
+        gates = dict(params["cell"]["params"])
+        signs = {"iz": 1.0} if "iz" in gates else {"hf": 1.0, "hi": -1.0}  # of a GRU, of an LSTM
+        for name, sign in signs.items():
+            bias = gates[name]["bias"]
+            gates[name] = gates[name] | {"bias": bias + sign * jnp.log(jnp.linspace(1.0, num_steps - 1.0, bias.size))}
+        return params | {"cell": {"params": gates}}
+
+    return network._replace(init=init)
 
 
 def actor_critic(settings: Settings, num_outputs: int, num_free: int = 0) -> Network:

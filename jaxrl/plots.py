@@ -1,8 +1,9 @@
 """Pictures of a run. matplotlib is imported here only, and without a display."""
 
+import math
 import os
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,6 +36,79 @@ def learning_curve(
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, loc="best")
     figure.savefig(file, format="png")
+
+
+Panel = Callable[[Any], None]  # draws on the axes that it is given
+
+
+def page(file: str | os.PathLike[str] | IO[bytes], title: str, panels: Sequence[Panel], columns: int = 3) -> None:
+    """Write a page of panels, row by row."""
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.6 * columns, 3.7 * rows), dpi=110, layout="constrained")
+    figure.suptitle(title)
+    for place, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.spines[["top", "right"]].set_visible(False)
+        panel(axes)
+    figure.savefig(file, format="png")
+
+
+def heat_map(title: str, cells: np.ndarray, values: np.ndarray, arrows: np.ndarray | None = None) -> Panel:
+    """values [M] at cells [M, 2] (row, column) of a map, and arrows [M, 2] (down, right) from them."""
+
+    def draw(axes: Any) -> None:
+        picture = np.full(cells.max(0) + 1, np.nan)
+        picture[tuple(cells.T)] = values
+        axes.figure.colorbar(axes.imshow(picture), ax=axes, shrink=0.85)
+        axes.set(title=title, xticks=[], yticks=[])
+        if arrows is not None:
+            row, column = cells.T
+            axes.quiver(column, row, arrows[:, 1], arrows[:, 0], angles="xy", scale_units="xy", scale=1.7,
+                        pivot="mid", color="white", edgecolor="black", linewidth=0.5, width=0.011)  # fmt: skip
+
+    return draw
+
+
+def histogram(title: str, label: str, samples: Mapping[str, np.ndarray]) -> Panel:
+    """How often values occur, for each of the named samples [M]."""
+
+    def draw(axes: Any) -> None:
+        bins = np.histogram_bin_edges(np.concatenate(list(samples.values())), 30)
+        for name, values in samples.items():
+            axes.hist(values, bins, histtype="stepfilled", alpha=0.45, label=name)
+        axes.set(title=title, xlabel=label, ylabel="states")
+        if len(samples) > 1:
+            axes.legend(frameon=False, fontsize="small")
+
+    return draw
+
+
+def curves(title: str, label: str, lines: Sequence[np.ndarray]) -> Panel:
+    """Lines [T] of any lengths, over their indices, which `label` names."""
+
+    def draw(axes: Any) -> None:
+        for line in lines:
+            axes.plot(line, linewidth=1.2, marker="." if len(line) == 1 else "")
+        axes.set(title=title, xlabel=label)
+        axes.grid(alpha=0.3)
+
+    return draw
+
+
+def scatter(title: str, labels: tuple[str, str], points: np.ndarray, values: np.ndarray | None = None) -> Panel:
+    """points [M, 2], coloured by values [M]; without those, beside the diagonal."""
+
+    def draw(axes: Any) -> None:
+        drawn = axes.scatter(*points.T, s=6, c="C0" if values is None else values)
+        if values is None:
+            axes.axline((points.mean(), points.mean()), slope=1, color="0.6", linewidth=0.8)
+        else:
+            axes.figure.colorbar(drawn, ax=axes, shrink=0.85)
+        axes.set(title=title, xlabel=labels[0], ylabel=labels[1])
+
+    return draw
 
 
 def _filled(steps: np.ndarray, returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,18 +23,92 @@ class Preset(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "source"}
 
 
+# Long backups let small networks and few gradient steps do on classic control.
+SMALL: dict[str, Any] = {
+    "buffer_size": 50_000, "batch_size": 64, "gradient_steps": 0.5, "target_rate": 0.02, "double": True,
+    "huber_threshold": math.inf, "backup_steps": 8,
+}  # fmt: skip
+
 PRESETS: dict[tuple[str, str | None], Preset] = {
     ("random", None): Preset("no learning", num_steps=100_000, num_envs=8, rollout_length=128),
-    ("q_learning", None): Preset("Watkins 1989", num_steps=500_000, num_envs=64, rollout_length=16),
-    ("dqn", None): Preset("Mnih et al. 2015, for classic control", num_steps=50_000, num_envs=8, rollout_length=5),
-    ("ppo", None): Preset("Schulman et al. 2017, table 3", num_steps=1_000_000, num_envs=8, rollout_length=128),
-    ("dqn", "cartpole"): Preset(
-        "random search here on seeds 0 to 31", num_steps=50_000, num_envs=8, rollout_length=1,
+    **{
+        (name, None): Preset(source, num_steps=500_000, num_envs=64, rollout_length=16)
+        for name, source in {
+            "q_learning": "Watkins 1989", "double_q_learning": "van Hasselt 2010",
+            "expected_sarsa": "van Seijen et al. 2009", "sarsa": "Rummery and Niranjan 1994",
+            "n_step_sarsa": "Sutton and Barto 2018, section 7.2", "tree_backup": "Precup et al. 2000",
+            "monte_carlo": "Sutton and Barto 2018, chapter 5", "td_prediction": "Sutton and Barto 2018, section 7.1",
+        }.items()
+    },
+    **{  # with traces, whose cost grows with the rows
+        (name, None): Preset(source, num_steps=200_000, num_envs=8, rollout_length=16)
+        for name, source in {
+            "sarsa_lambda": "Rummery and Niranjan 1994", "q_lambda": "Watkins 1989", "td_lambda": "Sutton 1988",
+        }.items()
+    },
+    **{  # that plan; for one row, as in the book
+        (name, None): Preset(source, num_steps=20_000, num_envs=1, rollout_length=1, config={"ties": "random"})
+        for name, source in {
+            "dyna_q": "Sutton and Barto 2018, section 8.2", "dyna_q_plus": "Sutton and Barto 2018, section 8.3",
+            "prioritised_sweeping": "Moore and Atkeson 1993",
+        }.items()
+    },
+    ("differential_sarsa", None): Preset(
+        "Sutton and Barto 2018, section 10.3", num_steps=500_000, num_envs=1, rollout_length=50,
+    ),
+    ("differential_sarsa", "access_control"): Preset(
+        "tuned here on seeds 0 to 15", num_steps=2_000_000, num_envs=64, rollout_length=50,
         config={
-            "buffer_size": 50_000, "learning_rate": 1e-3, "gradient_steps": 1.0, "discount": 0.975,
-            "target_rate": 0.02, "double": True, "huber_threshold": math.inf,
+            "learning_rate": 0.2, "learning_rate_decay": 1e-3, "average_step": 0.1, "epsilon": 0.3,
+            "exploration_decay": 1e-4,
         },
-        network={"hidden": (128, 128), "activation": "silu"},
+    ),
+    ("linear_sarsa", None): Preset(
+        "Sutton and Barto 2018, section 12.7", num_steps=100_000, num_envs=1, rollout_length=1,
+    ),
+    ("linear_sarsa", "mountain_car"): Preset(
+        "MushroomRL's exploration by optimism, tuned here on seeds 0 to 31", num_steps=50_000, num_envs=1,
+        rollout_length=1,
+        config={"tilings": 32, "learning_rate": 1.7, "discount": 1.0, "trace_decay": 0.95, "epsilon": 0.0},
+    ),
+    ("dqn", None): Preset("Mnih et al. 2015, for classic control", num_steps=50_000, num_envs=8, rollout_length=5),
+    ("double_dqn", None): Preset("van Hasselt et al. 2016, as dqn", num_steps=50_000, num_envs=8, rollout_length=5),
+    ("dueling_dqn", None): Preset("Wang et al. 2016, as dqn", num_steps=50_000, num_envs=8, rollout_length=5),
+    ("prioritized_dqn", None): Preset("Schaul et al. 2016, as dqn", num_steps=50_000, num_envs=8, rollout_length=5),
+    ("rainbow", None): Preset("Hessel et al. 2018, as dqn", num_steps=100_000, num_envs=8, rollout_length=5),
+    ("c51", None): Preset("Bellemare et al. 2017, as dqn", num_steps=100_000, num_envs=8, rollout_length=5),
+    ("qr_dqn", None): Preset("Dabney et al. 2018a, as dqn", num_steps=100_000, num_envs=8, rollout_length=5),
+    ("iqn", None): Preset("Dabney et al. 2018b, as dqn", num_steps=100_000, num_envs=8, rollout_length=5),
+    ("munchausen_dqn", None): Preset("Vieillard et al. 2020, as dqn", num_steps=50_000, num_envs=8, rollout_length=5),
+    ("r2d2", None): Preset(
+        "Kapturowski et al. 2019, smaller", num_steps=500_000, num_envs=8, rollout_length=20,
+        network={"hidden": (64,), "cell": "lstm"},
+    ),
+    ("her", None): Preset("Andrychowicz et al. 2017, as dqn", num_steps=150_000, num_envs=8, rollout_length=5),
+    ("ppo", None): Preset("Schulman et al. 2017, table 3", num_steps=1_000_000, num_envs=8, rollout_length=128),
+    ("pqn", None): Preset(
+        "Gallici et al. 2024, for classic control", num_steps=500_000, num_envs=32, rollout_length=64,
+        network={"hidden": (128, 128), "activation": "relu", "layer_norm": True},
+    ),
+    **{
+        (name, "cartpole"): Preset(
+            "tuned here on seeds 20 to 35", num_steps=50_000, num_envs=8, rollout_length=1,
+            config=SMALL | {"batch_size": 128, "learning_rate": 1e-3, "normalise_observations": True},
+            network={"hidden": (64, 64), "activation": "silu"},
+        )
+        for name in ("dqn", "double_dqn", "dueling_dqn", "prioritized_dqn")
+    },
+    ("dqn", "mountain_car"): Preset(
+        "tuned here on seeds 0 to 29", num_steps=60_000, num_envs=8, rollout_length=1,
+        config=SMALL | {"learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05},
+        network={"hidden": (64, 64), "activation": "silu", "reach": 3.0},
+    ),
+    ("dqn", "acrobot"): Preset(
+        "tuned here on seeds 20 to 29", num_steps=100_000, num_envs=8, rollout_length=1,
+        config=SMALL | {
+            "learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05, "backup_steps": 3, "epsilon_end": 0.02,
+        },
+        network={"hidden": (64, 64), "activation": "silu"},
     ),
     ("ppo", "cartpole"): Preset(
         "tuned here on seeds 0 to 63", num_steps=100_000, num_envs=8, rollout_length=32,
@@ -61,6 +135,13 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         "tuned here on seeds 0 to 7", num_steps=300_000, num_envs=16, rollout_length=128,
         config={"chunk_length": 128, "learning_rate": 2e-3, "value_clip_range": math.inf},
         network={"hidden": (32,), "cell": "gru", "cell_size": 32},
+    ),
+    ("sarsa", "windy_gridworld"): Preset(
+        "tuned here on seeds 0 to 15", num_steps=1_000_000, num_envs=16, rollout_length=4,
+        config={
+            "learning_rate": 1.0, "learning_rate_decay": 0.01, "discount": 1.0, "epsilon": 0.3,
+            "exploration_decay": 1e-3,
+        },
     ),
     ("q_learning", "frozen_lake"): Preset(
         "step sizes of Wainwright 2019, tuned here on seeds 0 to 9", num_steps=4_000_000, num_envs=256,

@@ -68,7 +68,7 @@ def play(result: experiment.Result, num_episodes: int, seed: int, max_steps: int
 
 def parts() -> str:
     """Every algorithm and environment, a line each."""
-    algorithms = [[f"  {name}", _first_line(_module_doc(name))] for name in agents.names()]
+    algorithms = [[f"  {name}", _about(name)] for name in agents.names()]
     worlds = [[f"  {name}", GYMNAX.get(name) or _first_line(CONSTRUCTORS[name].__doc__)] for name in envs.names()]
     others = [[f"  {name}:NAME", each.about] for name, each in suites.SUITES.items()]
     hint = "`jaxrl list NAME` shows the options of one of them"
@@ -93,7 +93,7 @@ def _algorithm(name: str) -> str:
     ]
     options = table(_fields(agents.default_config(name))) or ["  none"]
     network = ["options of the network", *table(_fields(networks.Settings()))]
-    lines = [_first_line(_module_doc(name)), "", "options (type, default)", *options, "", *network]
+    lines = [_about(name), "", "options (type, default)", *options, "", *network]
     return "\n".join([*lines, "", "presets (environments x steps of a rollout)", *table(rows)])
 
 
@@ -155,8 +155,9 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _module_doc(algorithm: str) -> str | None:
-    return sys.modules[ALGORITHMS[algorithm].config.__module__].__doc__
+def _about(algorithm: str) -> str:
+    chosen = ALGORITHMS[algorithm]
+    return chosen.about or _first_line(sys.modules[chosen.config.__module__].__doc__)
 
 
 def _first_line(text: str | None) -> str:

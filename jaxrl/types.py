@@ -97,6 +97,7 @@ class Environment(NamedTuple):
     measure: Callable[..., dict[str, Array]] | None = None  # (state, params) -> {name: scalar}
     model: Callable[..., Model] | None = None  # (params) -> Model, the exact oracle
     render: Callable[..., Array] | None = None  # (state, params) -> uint8 [H, W, 3]
+    hindsight: Callable[..., Any] | None = None  # (achieved, goal) [...] -> (reward, terminated) under any goal
 
 
 class VecEnv(NamedTuple):

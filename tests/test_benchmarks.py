@@ -22,10 +22,13 @@ def script(name):
     return importlib.import_module(name)
 
 
-judging, learning, records, report, stepping, stepping_worker, tasks, throughput, worker = map(
+judging, learning, records, report, stepping, stepping_worker, studies, studies_report, tasks, throughput, worker = map(
     script,
-    ("judging", "learning", "records", "report", "stepping", "stepping_worker", "tasks", "throughput", "worker"),
-)
+    (
+        "judging", "learning", "records", "report", "stepping", "stepping_worker", "studies", "studies_report", "tasks",
+        "throughput", "worker",
+    ),
+)  # fmt: skip
 TASK = tasks.LearningTask("t", "ppo", "cartpole", 1000, 475.0, "500", "somebody")
 
 
@@ -103,7 +106,8 @@ def test_names_are_unique():
 def test_a_learning_task_is_complete(task):
     assert task.published and task.source
     assert (task.better, task.judged) in (("higher", "mean"), ("lower", "mean"), ("higher", "every seed"))
-    assert (task.tolerance > 0) == (task.judged == "every seed")
+    exactly = task.statistic == "exact return"
+    assert task.tolerance > 0 if exactly else task.tolerance == 0, "a sum of floats is never exact"
     assert not task.control or any(task.control == other.name and other.better == "lower" for other in tasks.LEARNING)
     assert task.algorithm in agents.names() and task.environment in envs.names()
     options = {"num_steps": task.num_steps, "num_seeds": tasks.SEEDS, "seed": tasks.FIRST_SEED, **task.options}
@@ -111,7 +115,7 @@ def test_a_learning_task_is_complete(task):
     assert settings.num_updates * settings.steps_per_update <= task.num_steps
     assert settings.seeds == list(range(1000, 1010))
     environment = envs.make(settings.environment, **settings.environment_options)
-    if task.statistic == "exact return":
+    if exactly:
         assert environment.model is not None and task.judged == "every seed"
     else:
         assert environment.max_steps is not None
@@ -307,6 +311,108 @@ def test_a_second_start_uses_the_first_ones_cache(monkeypatch):
     assert caches[0] == caches[1] != caches[2] == caches[3] != ""
 
 
+# Studies
+
+
+@pytest.mark.parametrize("study", studies.STUDIES, ids=lambda study: f"{study.name}-{study.environment}")
+def test_a_study_is_complete(study):
+    same = [other for other in studies.STUDIES if other.name == study.name]
+    assert [other.environment for other in same].count(study.environment) == 1
+    assert study.algorithm in agents.names() and study.environment in envs.names()
+    assert study.claim[0] in studies_report.COMPARED and study.claim[1] in ("higher", "lower")
+    resolved = {}
+    for variant in study.variants:
+        options = studies.options(study, variant) | {"num_steps": study.num_steps, "seed": 1000, "num_seeds": 10}
+        resolved[variant] = experiment.resolve(study.algorithm, study.environment, options)
+    assert len({settings.hash() for settings in resolved.values()}) == len(resolved) >= 2
+    assert len({settings.num_updates * settings.steps_per_update for settings in resolved.values()}) == 1
+    environment = envs.make(study.environment, **study.options.get("environment_options", {}))
+    assert environment.model is not None or environment.max_steps is not None
+
+
+def test_rainbow_has_all_six_parts_and_each_is_left_out_once():
+    for study in (study for study in studies.STUDIES if study.name == "rainbow-parts"):
+        whole, *others = (studies.options(study, variant)["config"] for variant in study.variants)
+        plain = studies.replay()["config"]
+        parts = {"double", "dueling", "backup_steps", "prioritized", "head", "noisy"}
+        assert all(whole[part] != plain[part] for part in parts)
+        left_out = [{part for part in parts if config[part] == plain[part]} for config in others]
+        assert sorted(left_out, key=str) == sorted(({part} for part in parts), key=str)
+        assert [whole["epsilon_start"] == config["epsilon_start"] for config in others].count(False) == 1
+
+
+def test_the_height_of_a_learning_curve_skips_what_came_before_the_first_episode():
+    reports = {0: [float("nan"), 2.0, float("nan"), 5.0], 1: [4.0, 4.0, 1.0, 3.0], 2: [float("nan")] * 4}
+    rows = [{"seed": seed, "episode_return": reports[seed][i]} for i in range(4) for seed in reports]
+    assert studies.while_training(rows) == pytest.approx([3.0, 3.0, float("nan")], nan_ok=True)
+
+
+def ring(**config):
+    options = studies.replay({"max_steps": 3}, discount=0.9, learning_starts=64, **config)
+    variants = {"plain": {}, "double": {"double": True}}
+    return studies.Study("tiny", "dqn", "ring", 160, options, variants, studies.LESS, studies.over_estimation)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The lines that the program leaves of a tiny study, run as from the command line."""
+    path = tmp_path_factory.mktemp("studies") / "studies.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies, "STUDIES", (ring(),))
+        patch.setattr(sys, "argv", ["studies.py", "tiny", "--seeds", "2", "--first-seed", "7", "--results", str(path)])
+        studies.main()
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_study_runs_from_the_command_line(tiny):
+    assert [(line["study"], line["environment"], line["variant"]) for line in tiny] == [
+        ("tiny", "ring", "plain"), ("tiny", "ring", "double"),
+    ]  # fmt: skip
+    for line in tiny:
+        assert (line["first_seed"], line["num_seeds"], line["num_steps"]) == (7, 2, 160)
+        assert all(len(scores) == 2 for scores in line["figures"].values())
+        assert line["curve"]["steps"][-1] == 160 and set(records.PACKAGES) == set(line["versions"])
+    assert tiny[0]["config_hash"] != tiny[1]["config_hash"]
+
+
+def test_what_is_obtained_is_the_true_value_whatever_is_estimated(tiny):
+    """The ring without its limit goes round and round: the mean of its five true values is 2.0."""
+    for line in tiny:
+        figures = line["figures"]
+        assert figures["obtained"] == pytest.approx([2.0, 2.0], abs=0.01)
+        gaps = [a - b for a, b in zip(figures["estimated"], figures["obtained"], strict=True)]
+        assert figures["over-estimation"] == pytest.approx(gaps)
+        assert all(estimate < 1.5 for estimate in figures["estimated"]), "some gradient steps are far too few"
+
+
+def test_a_difference_is_shown_where_its_interval_leaves_out_zero():
+    assert studies_report.difference([5.0, 6.0, 7.0], [5.0, 6.0, 7.0])[0] == 0
+    gap, low, high = studies_report.difference([15.0, 16.0, 17.0], [5.0, 6.0, 7.0])
+    assert gap == 10 and 8 <= low < 9.5 and 10.5 < high <= 12
+    lines = [
+        {"variant": variant, "figures": {"return": scores}}
+        for variant, scores in (
+            ("all", [5.0, 6.0, 7.0]), ("a", [1.0, 2.0, 3.0]), ("b", [5.0, 6.0, 7.5]), ("c", [8.0, 9.0, 9.5]),
+            ("d", [1.0, float("nan"), 3.0]),
+        )
+    ]  # fmt: skip
+    assert studies_report.sentences(lines, ("return", "lower")).splitlines() == [
+        "- The claim, a lower return than that of *all*, is shown for 1 of 4, the opposite for 1.",
+        "- The return, against *all*: higher: c; lower: a; no difference shown: b, d.",
+    ]
+    assert "| a       | 2 (1 to 3)" in studies_report.table(lines) and "-4 (" in studies_report.table(lines)
+
+
+def test_the_page_of_the_studies_is_fresh():
+    root = records.ROOT
+    page, lines = (root / "docs" / "values.md").read_text(encoding="utf-8"), report.studied(records.RESULTS)
+    for name, section in studies_report.sections(lines).items():
+        assert f"benchmarks/studies.py {name}`" in page and f"(values_{name.replace('-', '_')}.png)" in page
+        assert report.fill(page, name, section) == page, "run python benchmarks/report.py"
+    for name, (_, shown) in studies_report.pictures(lines).items():
+        assert report.picture_is_fresh(root / "docs" / name, shown), "run python benchmarks/report.py"
+
+
 # Records and the report
 
 
@@ -336,6 +442,7 @@ README = (
     "# x\n<!-- results:learning -->\nold\n<!-- /results -->\n<!-- results:throughput -->\n<!-- /results -->\n"
     "<!-- results:envs -->\n<!-- /results -->\nz\n"
 )
+VALUES = "".join(f"<!-- results:{name} -->\n<!-- /results -->\n" for name in studies_report.sections({}))
 
 
 def write_results(folder):
@@ -358,6 +465,14 @@ def write_results(folder):
     sides = [stepped(*speeds) for speeds in ((1.0, 2.0, 3.0, 4000.0), (1.0, 2.0, 3.0, 2000.0))]
     for line in judging.step_lines(world, tasks.SUITES["navix"], *([side] for side in sides)):
         records.append(folder / "throughput.jsonl", line | records.stamp())
+    study = next(study for study in studies.STUDIES if study.name == "prioritised")
+    for variant, scores in zip(study.variants, ([10.0, 20.0], [50.0, 60.0]), strict=True):
+        line = {
+            "study": study.name, "environment": study.environment, "variant": variant, "first_seed": 1000,
+            "num_seeds": 10, "num_steps": 100, "figures": {"return": scores, "return while training": scores},
+            "curve": learnt["curve"],
+        }  # fmt: skip
+        records.append(folder / "studies.jsonl", line)
 
 
 def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypatch):
@@ -366,11 +481,17 @@ def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypat
         report.main(tmp_path, tmp_path)
 
     (tmp_path / "README.md").write_text(README)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "values.md").write_text(VALUES)
     write_results(tmp_path)
-    with pytest.raises(SystemExit, match="stale: README.md, docs/learning_curves.png, docs/speed.png"):
+    pictures = "docs/learning_curves.png, docs/speed.png, docs/values_prioritised.png;"
+    with pytest.raises(SystemExit, match=f"stale: README.md, docs/values.md, {pictures}"):
         run("--check")
     assert (tmp_path / "README.md").read_text() == README
+    assert (tmp_path / "docs" / "values.md").read_text() == VALUES
     run()
+    page = (tmp_path / "docs" / "values.md").read_text()
+    assert "55 (50 to 60) | +40 (+30 to +50)" in page and "*uniform*: higher: prioritised." in page
     once = (tmp_path / "README.md").read_text()
     assert "481 (480 to 482)" in once and "Rejax 0.1.3: 100" in once and "old" not in once
     assert "steps per second, 16,384 rows" in once and "Navix 0.7.4: 2,000" in once and "8 / 8 B a row" in once

@@ -43,7 +43,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["eval"], ["record"], ["list"]], ids=lambda words: " ".join(words) or "jaxrl"
+    "command",
+    [[], ["train"], ["eval"], ["record"], ["analyse"], ["list"]],
+    ids=lambda words: " ".join(words) or "jaxrl",
 )
 def test_help_answers_within_a_second_and_without_jax(command: list[str]) -> None:
     """In processor seconds, which are what a person waits for on an idle machine; a busy one proves nothing."""
@@ -71,7 +73,7 @@ def test_the_ways_to_start_are_one_command(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "expected a command: train, eval, record, list": "",
+    "expected a command: train, eval, record, analyse, list": "",
     "unknown command 'tarin': did you mean train": "tarin",
     "Missing from jaxrl train: ENVIRONMENT": "train ppo",
     "unknown algorithm 'ppp': did you mean ppo": "train ppp cartpole",

@@ -111,7 +111,8 @@ def test_a_run_is_loaded_as_it_was_trained(two_seeds: experiment.Result, tmp_pat
 
 @pytest.mark.parametrize(("algorithm", "environment"), presets.PRESETS, ids=str)
 def test_every_preset_is_valid(algorithm: str, environment: str | None) -> None:
-    default = "cliff_walking" if algorithm == "q_learning" else "cartpole"
+    needs = {"her": "bit_flipping", "linear_sarsa": "mountain_car"}
+    default = needs.get(algorithm, "cliff_walking" if agents.algorithm(algorithm).tabular else "cartpole")
     resolved = experiment.resolve(algorithm, environment or default, {})
     assert presets.preset(algorithm, environment or default).source
     trainer = experiment.assemble(resolved).trainer

@@ -333,8 +333,8 @@ def test_bit_flipping_is_that_of_the_paper() -> None:
 def test_a_goal_is_rewarded_in_hindsight() -> None:
     achieved, goal = jnp.array([[[1.0, 0], [0, 1]]]), jnp.array([[[1.0, 0], [1, 0]]])
     assert goals.reached(achieved, goal).tolist() == [[True, False]]
-    assert goals.reward(achieved, goal).tolist() == [[0.0, -1.0]]
-    assert goals.reward(achieved, achieved).tolist() == [[0.0, 0.0]]
+    assert [part.tolist() for part in goals.outcome(achieved, goal)] == [[[0.0, -1.0]], [[True, False]]]
+    assert goals.outcome(achieved, achieved)[0].tolist() == [[0.0, 0.0]]
 
 
 # --- chains --------------------------------------------------------------------------------------------------------

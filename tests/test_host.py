@@ -13,7 +13,8 @@ from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscr
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from jaxrl import agents, envs, export, host, loop, networks, spaces
-from jaxrl.agents import ppo, q_learning
+from jaxrl.agents import ppo
+from jaxrl.agents.tabular import q_learning
 from jaxrl.errors import UsageError
 from jaxrl.host_parallel import pettingzoo_rows
 from jaxrl.host_rows import gymnasium_rows

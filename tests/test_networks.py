@@ -17,6 +17,8 @@ FORMS = {
     "linear": Settings(()),
     "gru": Settings((8,), cell="gru", cell_size=4),
     "lstm": Settings((8,), cell="lstm", cell_size=4),
+    "layer norm": Settings((8, 8), layer_norm=True),
+    "layer norm, gru": Settings((8,), cell="gru", cell_size=4, layer_norm=True),
     "convolution": Settings((8,), channels=(2,)),
     "convolution, gru": Settings((8,), channels=(2,), cell="gru", cell_size=4),
 }

@@ -9,7 +9,7 @@ import pytest
 from contracts import ROWS, case
 
 from jaxrl import agents, envs, loop, networks, statistics
-from jaxrl.agents import on_policy, ppo
+from jaxrl.agents import normalisers, on_policy, ppo
 from jaxrl.envs.probes import counter
 from jaxrl.errors import UsageError
 from jaxrl.networks import Settings
@@ -55,7 +55,7 @@ def test_log_probabilities_are_those_of_the_actions(name):
     carry, step = rollout.carry, contracts.quick(network.step)
     for t in range(ROWS[name].rollout_length):
         now = jax.tree.map(lambda x, t=t: x[t], rollout.steps)
-        obs = on_policy.normalise(state.agent.normalisers, now.obs)
+        obs = normalisers.normalise(state.agent.normalisers, now.obs)
         carry, (outputs, _) = step(state.agent.params, carry, obs, now.first)
         log_prob = head.distribution(outputs, obs.legal).log_prob(now.action)
         contracts.assert_close(log_prob, now.extras["log_prob"], 1e-5)
@@ -156,7 +156,7 @@ def test_normalisers_change_at_the_end_of_learning():
         total = np.where(opens, 0, total) * 0.99 + reward
         totals.append(total)
     np.testing.assert_allclose(after.discounted_return, totals[-1], rtol=1e-5)
-    scaled, _ = on_policy.scale_rewards(before, rollout.steps, jnp.float32(0.99))
+    scaled, _ = normalisers.scale_rewards(before, rollout.steps, jnp.float32(0.99))
     deviation = float(statistics.deviation(before.returns))
     np.testing.assert_allclose(scaled, np.clip(rewards / deviation, -10, 10), rtol=1e-4)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxrl import envs, exact, loop
-from jaxrl.agents import q_learning
+from jaxrl.agents.tabular import q_learning
 from jaxrl.errors import UsageError
 from jaxrl.spaces import Box, Discrete
 from jaxrl.types import Observation, Rollout, Transition

@@ -5,6 +5,8 @@ that estimates values learns it once as it is and once per mistake, which is mad
 world. Each must arrive at its own row of the table, so the first row cannot be reached by luck.
 """
 
+import functools
+
 import contracts
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 
 from jaxrl import agents, envs, loop, networks, spaces, transforms, trees
-from jaxrl.agents import dqn, ppo, q_learning
-from jaxrl.buffers.uniform import uniform
+from jaxrl.agents import dqn, dqn_family, ppo, pqn, r2d2
+from jaxrl.agents.tabular import q_learning
+from jaxrl.buffers.sequence import sequence
 from jaxrl.types import VecEnv
 from jaxrl.vectorize import vectorize
 
@@ -79,16 +82,32 @@ def with_ppo():
     )
 
 
-def with_dqn():
-    config = dqn.Config(
-        discount=0.9, learning_rate=0.05, total_updates=400, gradient_steps=3 / 3072, target_rate=0.2,
-        max_gradient_norm=float("inf"), huber_threshold=float("inf"),
+def with_dqn(name="dqn", settings=LINEAR, **options):
+    config = agents.default_config(name)._replace(**{
+        "buffer_size": 3072 * 32, "batch_size": 1024, "learning_starts": 1024, "discount": 0.9, "learning_rate": 0.05,
+        "total_updates": 400, "gradient_steps": 3 / 3072, "target_rate": 0.2, "max_gradient_norm": float("inf"),
+        "huber_threshold": float("inf"), **options,
+    })  # fmt: skip
+    env = envs.make("ring")
+    parts = dqn_family.parts(env, settings, config)
+
+    def values(state):
+        _, out = parts.network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))
+        return parts.head.values(out, config)[:, 0]
+
+    return env, dqn.dqn(parts.network, env.action_space, config, parts.buffer, parts.head, parts.backup), values
+
+
+def with_pqn():
+    config = pqn.Config(
+        num_epochs=2, num_minibatches=1, discount=0.9, trace_decay=0.0, learning_rate=0.05, total_updates=400,
+        max_gradient_norm=float("inf"),
     )  # fmt: skip
     network = networks.q_network(LINEAR, 1)
-    env, buffer = envs.make("ring"), uniform(3072 * 32, 1024)
+    env = envs.make("ring")
     return (
         env,
-        dqn.dqn(network, env.action_space, config, buffer),
+        pqn.pqn(network, env.action_space, config),
         lambda state: network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))[1][:, 0],
     )
 
@@ -99,15 +118,84 @@ def with_q_learning():
     return env, q_learning.q_learning(env.observation_space, env.action_space, config), lambda state: state.values[:, 0]
 
 
-LEARNERS = {"ppo": with_ppo, "dqn": with_dqn, "q_learning": with_q_learning}
-WITHOUT_VALUES = {"random"}
+def with_r2d2():
+    config = r2d2.Config(
+        length=6, burn_in=3, dueling=False, rescaled=False, backup_steps=1, discount=0.9, learning_rate=0.05,
+        total_updates=400, gradient_steps=3 / 3072, target_rate=0.2, max_gradient_norm=float("inf"),
+    )  # fmt: skip
+    network = networks.q_network(LINEAR, 1)
+    env, buffer = envs.make("ring"), sequence(3072 * 32, 170, 9, stride=3)
+    return (
+        env,
+        r2d2.r2d2(network, env.action_space, config, buffer),
+        lambda state: network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))[1][:, 0],
+    )
+
+
+def with_tabular(name, **options):
+    env = index(envs.make("ring"))
+    config = agents.default_config(name)._replace(discount=0.9, **options)
+    return env, agents.make(name, env, config=config), lambda state: state.values.reshape(-1, 5).mean(0)
+
+
+def with_linear_sarsa():
+    env = envs.make("ring")  # of whose one-hot observations each lies in a tile of its own
+    config = agents.default_config("linear_sarsa")._replace(
+        discount=0.9, tiles=1, tilings=1, trace_decay=0.0, learning_rate=0.2, total_updates=400.0
+    )
+    agent = agents.make("linear_sarsa", env, config=config)
+    first = 2 ** jnp.arange(5)  # the index of a tile has a bit per axis
+    return env, agent, lambda state: state.values[first, 0]
+
+
+PLANNING = {
+    name: functools.partial(with_tabular, name, learning_rate=1.0, learning_rate_decay=0.1, planning_steps=1)
+    for name in ("dyna_q", "dyna_q_plus", "prioritised_sweeping")
+}
+PLANNING["dyna_q_plus"] = functools.partial(PLANNING["dyna_q_plus"], time_bonus=0.0)
+LEARNERS = {"r2d2": with_r2d2, "ppo": with_ppo, "dqn": with_dqn, "pqn": with_pqn, "q_learning": with_q_learning}
+LEARNERS |= PLANNING | {"linear_sarsa": with_linear_sarsa}
+AVERAGED = {"learning_rate": 1.0, "learning_rate_decay": 0.1}
+ONE_STEP = {"double_q_learning": {}, "expected_sarsa": {}, "sarsa": {"num_steps": 1}, "td_prediction": {}}
+LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in ONE_STEP.items()}
+MANY_STEPS = {  # whose mistakes lead elsewhere than those of one step
+    "n_step_sarsa": {"num_steps": 3}, "tree_backup": {"num_steps": 3}, "sarsa_lambda": {}, "q_lambda": {},
+    "td_lambda": {}, "monte_carlo": {},
+}  # fmt: skip
+LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in MANY_STEPS.items()}
+DISTRIBUTIONS = {  # the mean of a few quantiles is that of their distribution only where it has one value
+    "qr_dqn": functools.partial(with_dqn, "qr_dqn", num_quantiles=8, batch_size=256),
+    "iqn": functools.partial(
+        with_dqn,
+        "iqn",
+        networks.Settings((16,)),
+        num_quantiles=8,
+        batch_size=256,
+        learning_rate=0.02,
+        huber_threshold=1.0,
+    ),
+}
+ATOMS = {"num_atoms": 19, "value_low": -2.0, "value_high": 7.0, "learning_rate": 0.1, "batch_size": 512}
+LEARNERS |= DISTRIBUTIONS | {
+    "double_dqn": functools.partial(with_dqn, "double_dqn"),
+    "dueling_dqn": functools.partial(with_dqn, "dueling_dqn"),
+    "munchausen_dqn": functools.partial(with_dqn, "munchausen_dqn"),
+    "prioritized_dqn": functools.partial(with_dqn, "prioritized_dqn", importance_start=1.0),
+    "c51": functools.partial(with_dqn, "c51", **ATOMS),
+    "rainbow": functools.partial(  # without its noise, which stays in the weights, and one step at a time
+        with_dqn, "rainbow", noisy=False, backup_steps=1, importance_start=1.0, **ATOMS
+    ),
+}
+NEEDS_GOALS = {"her"}
+LONG = {"double_dqn", "dueling_dqn", "iqn", "rainbow"}
+WITHOUT_VALUES = {"differential_sarsa", "random"}
 
 
 def test_every_algorithm_with_values_is_on_the_ring():
-    assert set(LEARNERS) | WITHOUT_VALUES == set(agents.names())
+    assert set(LEARNERS) | WITHOUT_VALUES | NEEDS_GOALS == set(agents.names())
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else []) for n in LEARNERS])
 def test_values_bootstrap_from_what_was_reached(name):
     """Right as it is, to 0.02; each mistake leads to values of its own, which random starts blur to 0.04."""
     env, agent, values = LEARNERS[name]()
@@ -119,6 +207,53 @@ def test_values_bootstrap_from_what_was_reached(name):
 
     learnt = np.asarray(contracts.quick(jax.vmap(learn))(jnp.arange(5)))
     np.testing.assert_allclose(learnt[RIGHT], VALUES[RIGHT], atol=0.02)
+    if name in DISTRIBUTIONS or name in MANY_STEPS:
+        assert np.abs(learnt[1:] - VALUES[RIGHT])[:, :2].max(-1).min() > 0.08
+        return
     np.testing.assert_allclose(learnt, VALUES, atol=0.04)
     apart = np.abs(VALUES[:, None, :2] - VALUES[None, :, :2]).max(-1)[~np.eye(5, dtype=bool)]
     assert apart.min() > 2 * 0.04
+
+
+THREE_STEPS = {
+    "dqn": {}, "c51": ATOMS, "prioritized_dqn": {},
+    "qr_dqn": {"num_quantiles": 8}, "munchausen_dqn": {},
+}  # fmt: skip
+
+
+def learnt_in_full(env, agent, values):
+    trainer = loop.make_trainer(agent, vectorize(env, 256), 12)
+    train = contracts.quick(lambda key: loop.train(trainer, 400)(key)[0].agent)
+    return np.asarray(values(train(jax.random.key(0))))
+
+
+@pytest.mark.parametrize("name", THREE_STEPS)
+def test_three_step_targets_arrive_at_the_same_values(name):
+    """Also where the limit cuts the three steps short."""
+    learnt = learnt_in_full(*with_dqn(name, backup_steps=3, **THREE_STEPS[name]))
+    np.testing.assert_allclose(learnt, VALUES[RIGHT], atol=0.02)
+
+
+def test_three_steps_at_the_discount_of_one_are_found_out():
+    """Without a limit, and with discount in place of discount^3, the values are those of another equation."""
+    env = envs.make("ring", max_steps=None)
+    config = dqn.Config(
+        buffer_size=3072 * 32, batch_size=1024, learning_starts=1024, discount=0.9, learning_rate=0.2,
+        total_updates=400, gradient_steps=3 / 3072, target_rate=0.3, max_gradient_norm=float("inf"),
+        huber_threshold=float("inf"), backup_steps=3,
+    )  # fmt: skip
+    parts = dqn_family.parts(env, LINEAR, config)
+
+    def sample(state, key, discount):
+        sample = parts.buffer.sample(state, key, discount)
+        beyond = jnp.where(sample.items.discount > 0, discount, 0.0)
+        return sample._replace(items=sample.items._replace(discount=beyond))
+
+    for buffer, expected in (
+        (parts.buffer, VALUES[RIGHT]), (parts.buffer._replace(sample=sample), [5.824, 5.056, 5.242, 5.360, 5.618])
+    ):  # fmt: skip
+        agent = dqn.dqn(parts.network, env.action_space, config, buffer)
+        learnt = learnt_in_full(
+            env, agent, lambda state: parts.network.step(state.params, (), jnp.eye(5), jnp.zeros(5, bool))[1][:, 0]
+        )
+        np.testing.assert_allclose(learnt, expected, atol=0.03)

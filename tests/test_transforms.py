@@ -60,6 +60,21 @@ def test_flatten():
         transforms.flatten(envs.make("taxi"))
 
 
+def test_rescale():
+    """Bounded features go from their bounds to +-1; unbounded ones, or ones of a single value, stay as they are."""
+    low, high = (-2.0, 0.0, -np.inf, 3.0, -3.4e38), (2.0, 10.0, 1.0, 3.0, 3.4e38)
+    env = transforms.rescale(echo(spaces.Box(low, high, (5,)), jnp.array([1.0, 0.0, -7.0, 3.0, 5.0])))
+    for obs in reset_and_step(env):
+        np.testing.assert_allclose(obs, [0.5, -1.0, -7.0, 3.0, 5.0])
+        assert obs.dtype == jnp.float32 and bool(env.observation_space.contains(obs))
+    np.testing.assert_allclose(env.observation_space.low, (-1.0, -1.0, -np.inf, 3.0, -3.4e38))
+    np.testing.assert_allclose(env.observation_space.high, (1.0, 1.0, 1.0, 3.0, 3.4e38))
+    pixels = transforms.rescale(echo(spaces.Box(0, 255, (2, 1), np.uint8), jnp.array([[0], [255]], jnp.uint8)), 3.0)
+    np.testing.assert_allclose(reset_and_step(pixels)[0], [[-3.0], [3.0]])
+    with pytest.raises(UsageError, match="flatten"):
+        transforms.rescale(envs.make("taxi"))
+
+
 def test_observations_keep_their_other_fields():
     obs = Observation(jnp.int32(1), goal=jnp.ones(2))
     for seen in reset_and_step(transforms.one_hot(echo(spaces.Discrete(2), obs))):

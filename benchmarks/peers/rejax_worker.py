@@ -38,13 +38,23 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
             "vf_coef": config["value_coefficient"],
         }  # fmt: skip
     if network["hidden"] != [64, 64]:
-        raise ValueError("Rejax's DQN has two hidden layers of 64 units, always")
+        raise ValueError("Rejax's Q networks have two hidden layers of 64 units, always")
+    shared |= {
+        "eps_start": config["epsilon_start"], "eps_end": config["epsilon_end"],
+        "exploration_fraction": config["epsilon_steps"] / settings["num_steps"],
+    }  # fmt: skip
+    if settings["algorithm"] == "pqn":
+        if (network["activation"], network.get("layer_norm")) != ("relu", True):
+            raise ValueError("Rejax's PQN has ReLU behind layer normalisation, always")
+        return shared | {
+            "num_steps": settings["rollout_length"], "num_epochs": config["num_epochs"],
+            "num_minibatches": config["num_minibatches"], "td_lambda": config["trace_decay"],
+        }  # fmt: skip
     return shared | {
         "agent_kwargs": {"activation": activation}, "agent": "QNetwork", "ddqn": False,
         "num_epochs": round(config["gradient_steps"] * settings["num_envs"]), "batch_size": config["batch_size"],
         "buffer_size": config["buffer_size"], "fill_buffer": config["learning_starts"],
-        "polyak": 1 - config["target_rate"], "eps_start": config["epsilon_start"], "eps_end": config["epsilon_end"],
-        "exploration_fraction": config["epsilon_steps"] / settings["num_steps"],
+        "polyak": 1 - config["target_rate"],
     }  # fmt: skip
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl import distributions, networks, spaces, transforms
-from jaxrl.agents import dqn, ppo, q_learning, random
-from jaxrl.buffers.uniform import uniform
+from jaxrl import distributions, networks, spaces, transforms, value_networks
+from jaxrl.agents import dqn, dqn_family, ppo, pqn, r2d2, random, tabular
+from jaxrl.buffers.sequence import sequence
 from jaxrl.errors import UsageError, unknown
 from jaxrl.types import Agent, Environment
 
@@ -17,19 +17,23 @@ class Algorithm(NamedTuple):
     tabular: bool = False  # reads a discrete observation as it is; the others get it one-hot
     action_spaces: tuple[type, ...] = (spaces.Discrete, spaces.MultiDiscrete, spaces.Box)
     defaults: dict[str, Any] = {}  # what differs from the config's own: one file serves several algorithms
+    about: str = ""  # in one line, where that is not the first of the module that holds the config
 
 
 def _random(env: Environment, settings: networks.Settings, config: random.Config) -> Agent:
     return random.random(env.action_space, config)
 
 
-def _q_learning(env: Environment, settings: networks.Settings, config: q_learning.Config) -> Agent:
-    return q_learning.q_learning(env.observation_space, env.action_space, config)
+def _tabular(named: tabular.Named) -> Algorithm:
+    def make(env: Environment, settings: networks.Settings, config: Any) -> Agent:
+        return named.constructor(env.observation_space, env.action_space, config)
+
+    return Algorithm(named.config, make, True, (spaces.Discrete,), named.defaults, named.about)
 
 
 def _dqn(env: Environment, settings: networks.Settings, config: dqn.Config) -> Agent:
-    memory = uniform(config.buffer_size, config.batch_size, config.learning_starts)
-    return dqn.dqn(networks.q_network(settings, env.action_space.n), env.action_space, config, memory)
+    parts = dqn_family.parts(env, settings, config)
+    return dqn.dqn(parts.network, env.action_space, config, parts.buffer, parts.head, parts.backup)
 
 
 def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config) -> Agent:
@@ -38,22 +42,50 @@ def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config) -> A
     return ppo.ppo(network, env.action_space, config)
 
 
+def _r2d2(env: Environment, settings: networks.Settings, config: r2d2.Config) -> Agent:
+    aggregate = value_networks.AGGREGATIONS["mean"] if config.dueling else None
+    network = value_networks.q_network(settings, env.action_space.n, aggregate=aggregate)
+    length = config.burn_in + config.length
+    memory = sequence(
+        config.buffer_size, config.batch_size, length, config.stride, config.learning_starts,
+        priority_exponent=0.9 if config.prioritized else None,
+    )  # fmt: skip
+    return r2d2.r2d2(network, env.action_space, config, memory)
+
+
+def _pqn(env: Environment, settings: networks.Settings, config: pqn.Config) -> Agent:
+    return pqn.pqn(networks.q_network(settings, env.action_space.n), env.action_space, config)
+
+
 ALGORITHMS = {
     "random": Algorithm(random.Config, _random, tabular=True),
-    "q_learning": Algorithm(q_learning.Config, _q_learning, tabular=True, action_spaces=(spaces.Discrete,)),
-    "dqn": Algorithm(dqn.Config, _dqn, action_spaces=(spaces.Discrete,)),
+    **{name: _tabular(named) for name, named in tabular.AGENTS.items()},
+    **{
+        name: Algorithm(dqn.Config, _dqn, action_spaces=(spaces.Discrete,), defaults=defaults, about=about)
+        for name, (about, defaults) in dqn_family.FAMILY.items()
+    },
     "ppo": Algorithm(ppo.Config, _ppo),
+    "r2d2": Algorithm(r2d2.Config, _r2d2, action_spaces=(spaces.Discrete,)),
+    "pqn": Algorithm(pqn.Config, _pqn, action_spaces=(spaces.Discrete,)),
 }
 
 _RANGES = {  # the closed interval of every number that a config can hold, by its name
     "num_epochs": (1, math.inf), "num_minibatches": (1, math.inf), "chunk_length": (1, math.inf),
     "buffer_size": (1, math.inf), "batch_size": (1, math.inf), "learning_starts": (1, math.inf),
-    "target_period": (1, math.inf), "learning_rate": (0, math.inf), "learning_rate_decay": (0, math.inf),
+    "backup_steps": (1, math.inf), "num_steps": (1, math.inf), "num_atoms": (2, math.inf),
+    "num_quantiles": (1, math.inf), "value_low": (-math.inf, math.inf), "value_high": (-math.inf, math.inf),
+    "priority_exponent": (0, math.inf), "importance_start": (0, 1), "importance_updates": (1, math.inf),
+    "munchausen": (0, 1), "munchausen_low": (-math.inf, 0), "target_period": (1, math.inf),
+    "learning_rate": (0, math.inf), "learning_rate_decay": (0, math.inf),
     "total_updates": (1, math.inf), "discount": (0, 1), "trace_decay": (0, 1), "clip_range": (0, math.inf),
+    "length": (1, math.inf), "burn_in": (0, math.inf), "stride": (1, math.inf), "eta": (0, 1),
     "value_clip_range": (0, math.inf), "entropy_coefficient": (0, math.inf), "value_coefficient": (0, math.inf),
     "max_gradient_norm": (0, math.inf), "gradient_steps": (0, math.inf), "target_rate": (0, 1),
+    "planning_steps": (0, math.inf), "time_bonus": (0, math.inf), "lowest_priority": (0, math.inf),
+    "average_step": (0, math.inf), "tiles": (1, math.inf), "tilings": (1, math.inf),
+    "exploration_decay": (0, math.inf), "temperature": (1e-6, math.inf), "bonus": (0, math.inf),
     "epsilon": (0, 1), "epsilon_start": (0, 1), "epsilon_end": (0, 1), "epsilon_steps": (1, math.inf),
-    "huber_threshold": (0, math.inf), "initial_value": (-math.inf, math.inf),
+    "reward_scale": (0, math.inf), "huber_threshold": (0, math.inf), "initial_value": (-math.inf, math.inf),
 }  # fmt: skip
 
 
@@ -75,7 +107,7 @@ def default_config(name: str) -> Any:
 def validate(config: Any) -> None:
     """Raise UsageError for a value out of its range (on the host: a config under vmap is never checked)."""
     for name, value in config._asdict().items():
-        if isinstance(value, bool):
+        if value is None or isinstance(value, bool | str):  # (whoever reads a text knows what it may be)
             continue
         low, high = _RANGES[name]
         if not low <= value <= high:
@@ -85,14 +117,16 @@ def validate(config: Any) -> None:
 def adapt(name: str, env: Environment, network: networks.Settings = networks.Settings()) -> Environment:
     """The environment as this algorithm reads it, unless it is tabular.
 
-    Discrete observations are one-hot; all others are one vector, unless the network has convolutions for them.
+    Discrete observations are one-hot; all others are one vector, unless the network has convolutions for them,
+    and are rescaled where the network says so.
     """
     if algorithm(name).tabular:
         return env
     if isinstance(env.observation_space, spaces.Discrete | spaces.MultiDiscrete):
         return transforms.one_hot(env)
     vector = isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1
-    return env if vector or network.channels else transforms.flatten(env)
+    env = env if vector or network.channels else transforms.flatten(env)
+    return transforms.rescale(env, network.reach) if network.reach else env
 
 
 def make(name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None) -> Agent:

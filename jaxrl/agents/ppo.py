@@ -16,6 +16,7 @@ import optax
 
 from jaxrl import distributions, losses, returns, trees
 from jaxrl.agents import on_policy, rollouts
+from jaxrl.agents.normalisers import Normalisers, normalise, running, scale_rewards
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Tree
 
@@ -42,7 +43,7 @@ class State(NamedTuple):
     optimiser: optax.OptState
     config: Config
     gradient_steps: Array  # int32
-    normalisers: on_policy.Normalisers
+    normalisers: Normalisers
 
 
 class Item(NamedTuple):
@@ -70,26 +71,26 @@ def ppo(
 
     def init(key: Key, timestep: Timestep) -> State:
         params = network.init(key, timestep.obs)
-        normalisers = on_policy.normalisers(timestep, config.normalise_observations, config.normalise_rewards)
+        normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
         return State(
             params, direction.init(trees.ravel(params)[0]), trees.traced(config), jnp.zeros((), jnp.int32), normalisers
         )
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
-        obs = on_policy.normalise(state.normalisers, timestep.obs)
+        obs = normalise(state.normalisers, timestep.obs)
         carry, (outputs, _) = network.step(state.params, carry, obs, timestep.first)
         policy = distribution(outputs, obs.legal)
         action = policy.sample(seed=key) if explore else policy.mode()
         return action, carry, {"log_prob": policy.log_prob(action)}
 
-    def estimate(state: State, rollout: Rollout) -> tuple[Tree, Item, on_policy.Normalisers]:
+    def estimate(state: State, rollout: Rollout) -> tuple[Tree, Item, Normalisers]:
         """The rollout with values, advantages and targets, in chunks: carries [M, ...] and items [M, L, ...]."""
         steps, hyper = rollouts.blank_invalid(rollout.steps), state.config
-        obs, next_obs = (on_policy.normalise(state.normalisers, o) for o in (steps.obs, steps.next_obs))
+        obs, next_obs = (normalise(state.normalisers, o) for o in (steps.obs, steps.next_obs))
         carries, (_, values) = network.unroll(state.params, rollout.carry, obs, steps.first)
         running = jnp.zeros(steps.first.shape[1:], bool)
         _, (_, next_values) = jax.vmap(lambda c, o: network.step(state.params, c, o, running))(carries, next_obs)
-        rewards, normalisers = on_policy.scale_rewards(state.normalisers, steps, hyper.discount)
+        rewards, normalisers = scale_rewards(state.normalisers, steps, hyper.discount)
         advantages, targets = returns.gae(
             rewards, values, next_values, steps.terminated, steps.truncated, hyper.discount, hyper.trace_decay,
             steps.valid,

@@ -1,78 +1,48 @@
 """Uniform experience replay (Lin 1992): a ring that is written in place and read by gather."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
-from jaxrl import trees
-from jaxrl.errors import UsageError
-from jaxrl.types import Array, Buffer, Experience, Key, Rollout, Sample, Transition, Tree
+from jaxrl.buffers import storage
+from jaxrl.buffers.storage import Storage, example_rollout
+from jaxrl.errors import UsageError, at_least
+from jaxrl.types import Array, Buffer, Key, Rollout, Sample
+
+__all__ = ["example_rollout", "uniform"]
 
 
-class State(NamedTuple):
-    packed: list[Array]  # per dtype [C, D]: all fields of a transition side by side
-    example: Transition  # [0, ...]: the structure to unpack into; holds no numbers
-    head: Array  # int32: next slot in time to write
-    size: Array  # int32: transitions held
+def uniform(
+    capacity: int, batch_size: int, min_size: int | None = None, num_steps: int = 1, max_ends: int | None = None
+) -> Buffer:
+    """A ring of C transitions; `sample` draws B n-step experiences of those held, with replacement, in O(B).
 
-
-def uniform(capacity: int, batch_size: int, min_size: int | None = None) -> Buffer:
-    """A ring of C transitions; `sample` draws B of those held, with replacement, in O(B).
-
-    `ready` once min_size (default: batch_size) transitions are held. `add` takes a rollout [T, N, ...] as it is:
-    slots are ordered by time, then row, so that a step of all rows stays together.
+    `ready` once min_size (default: batch_size) transitions were added. `add` takes a rollout [T, N, ...] as it is. Room
+    for max_ends final observations is kept: see `storage`.
     """
+    least = smallest(capacity, batch_size, min_size)
+    at_least("num_steps", num_steps, 1)
+
+    def init(example: Rollout) -> Storage:
+        return storage.init(example, capacity, max_ends)
+
+    def sample(state: Storage, key: Key, discount: Array | float) -> Sample:
+        # A remainder favours no slot by more than C / 2^32 of its share.
+        number = jax.random.bits(key, (batch_size,)) % jnp.maximum(state.size, 1).astype(jnp.uint32)
+        slots = storage.held(state, number.astype(jnp.int32))
+        return Sample(storage.read_steps(state, slots, num_steps, discount), slots, jnp.ones(batch_size))
+
+    def update(state: Storage, indices: Array, priorities: Array) -> Storage:
+        return state
+
+    def ready(state: Storage) -> Array:
+        return storage.has_seen(state, least)
+
+    return Buffer(init, storage.add, sample, update, ready)
+
+
+def smallest(capacity: int, batch_size: int, min_size: int | None) -> int:
+    """The number of transitions that learning starts with, if the buffer can ever hold them."""
     least = min(batch_size, capacity) if min_size is None else min_size
     if not 1 <= least <= capacity:
         raise UsageError(f"a buffer of {capacity} can never hold the {least} transitions that learning starts with")
-
-    def pieces(rollout: Rollout) -> Transition:
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout.steps)
-
-    def init(example: Rollout) -> State:
-        steps = pieces(example)
-        packed, _ = trees.packer(steps, 1)
-        shapes = jax.eval_shape(packed, steps)
-        zero = jnp.zeros((), jnp.int32)
-        storage = [jnp.zeros((capacity, leaf.shape[1]), leaf.dtype) for leaf in shapes]
-        return State(storage, jax.tree.map(lambda x: x[:0], steps), zero, zero)
-
-    def add(state: State, rollout: Rollout) -> State:
-        steps = pieces(rollout)
-        pack, _ = trees.packer(steps, 1)
-        count = steps.reward.shape[0]
-        if capacity % count:
-            raise UsageError(f"capacity is {capacity}, expected a multiple of the {count} transitions of a rollout")
-        packed = [
-            jax.lax.dynamic_update_slice_in_dim(old, new, state.head, 0)
-            for old, new in zip(state.packed, pack(steps), strict=True)
-        ]
-        size = jnp.minimum(state.size + count, capacity)
-        return State(packed, state.example, (state.head + count) % capacity, size)
-
-    def sample(state: State, key: Key, discount: Array | float) -> Sample:
-        indices = jax.random.randint(key, (batch_size,), 0, state.size)
-        _, unpack = trees.packer(state.example, 1)
-        t = unpack([array[indices] for array in state.packed])
-        items = Experience(
-            t.obs, t.action, t.reward, jnp.where(t.terminated, 0.0, discount), t.valid, t.next_obs, t.extras
-        )
-        return Sample(items, indices, jnp.ones(batch_size))
-
-    def update(state: State, indices: Array, priorities: Array) -> State:
-        return state
-
-    def ready(state: State) -> Array:
-        return state.size >= least
-
-    return Buffer(init, add, sample, update, ready)
-
-
-def example_rollout(timestep: Tree, action: Tree, extras: Tree) -> Rollout:
-    """A rollout [1, N, ...] of the right structure and dtypes, from what an agent's `init` knows."""
-    steps = Transition(
-        timestep.obs, timestep.first, action, timestep.reward, timestep.terminated, timestep.truncated,
-        timestep.valid, timestep.final_obs, extras,
-    )  # fmt: skip
-    return Rollout(jax.tree.map(lambda x: jnp.asarray(x)[None], steps), ())
+    return least

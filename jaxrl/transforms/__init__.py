@@ -7,11 +7,11 @@ are several agents, each has its own draws and features, but for what is refused
 
 from jaxrl.transforms.actions import action_repeat, sticky
 from jaxrl.transforms.dynamics import endless, randomise
-from jaxrl.transforms.features import _map_features, flatten, one_hot
+from jaxrl.transforms.features import _map_features, flatten, one_hot, rescale
 from jaxrl.transforms.observations import flicker, frame_stack, noisy, time_aware
 from jaxrl.transforms.rewards import scale_reward, shape_reward
 
 __all__ = [
     "_map_features", "action_repeat", "endless", "flatten", "flicker", "frame_stack", "noisy", "one_hot", "randomise",
-    "scale_reward", "shape_reward", "sticky", "time_aware",
+    "rescale", "scale_reward", "shape_reward", "sticky", "time_aware",
 ]  # fmt: skip

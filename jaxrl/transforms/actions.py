@@ -72,7 +72,8 @@ def action_repeat(env: Environment, n: int) -> Environment:
 
     if n == 1:
         return env
-    return carrying(env)._replace(reset=reset, step=step, max_steps=None if limit is None else limit // n)
+    longer = None if limit is None else limit // n
+    return carrying(env)._replace(reset=reset, step=step, max_steps=longer, hindsight=None)
 
 
 def _is_legal(env: Environment, state: Tree, action: Tree, params: Tree) -> Array:

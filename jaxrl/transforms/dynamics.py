@@ -54,4 +54,4 @@ def endless(env: Environment, restart_reward: float = 0.0) -> Environment:
         state, obs = jax.lax.cond(ends, lambda: env.reset(reset_key, params), lambda: (state, obs))
         return state, obs, reward + jnp.where(ends, jnp.float32(restart_reward), 0.0), jnp.zeros_like(ends)
 
-    return env._replace(step=step, max_steps=None, model=None)
+    return env._replace(step=step, max_steps=None, model=None, hindsight=None)

@@ -1,4 +1,4 @@
-"""The form of the features: the shared way to change them, one-hot vectors, flat vectors."""
+"""The form of the features: the shared way to change them, one-hot vectors, flat vectors, equal scales."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl import spaces
 from jaxrl.errors import UsageError
@@ -38,6 +39,24 @@ def flatten(env: Environment) -> Environment:
         return jnp.concatenate([jnp.ravel(leaf).astype(jnp.float32) for leaf in jax.tree.leaves(features)])
 
     return _map_features(env, encode, spaces.Box(low, high, (size,)))
+
+
+def rescale(env: Environment, reach: float = 1.0) -> Environment:
+    """Box features of any shape: each mapped from its bounds to [-reach, reach]; one that has none stays as it is."""
+    space = env.observation_space
+    if not isinstance(space, spaces.Box):
+        raise UsageError(f"rescale needs a Box of observations, got {space}: apply one_hot or flatten first")
+    low, high = (bound.astype(np.float32) for bound in space.bounds())
+    with np.errstate(over="ignore", invalid="ignore"):  # a bound may be infinite, or the largest number there is
+        bounded = np.isfinite(high - low) & (high > low)
+        middle = np.where(bounded, (low + high) / 2, 0.0)
+        factor = np.where(bounded, 2 * reach / (high - low), 1.0).astype(np.float32)
+    ends = (np.where(bounded, sign * reach, bound).ravel().tolist() for sign, bound in ((-1, low), (1, high)))
+
+    def encode(features: Array) -> Array:
+        return (features.astype(jnp.float32) - middle) * factor
+
+    return _map_features(env, encode, spaces.Box(*map(tuple, ends), space.shape))
 
 
 def _map_features(env: Environment, encode: Callable[[Tree], Tree], space: Any) -> Environment:

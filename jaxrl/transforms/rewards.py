@@ -11,7 +11,7 @@ from jaxrl.types import Array, Environment, Key, Model, Tree
 
 
 def scale_reward(env: Environment, scale: float) -> Environment:
-    """Every reward times `scale`, those of the exact model too."""
+    """Every reward times `scale`, those of the exact model and of hindsight too."""
 
     def step(key: Key, state: Any, action: Tree, params: Tree) -> Any:
         state, obs, reward, terminated = env.step(key, state, action, params)
@@ -21,7 +21,13 @@ def scale_reward(env: Environment, scale: float) -> Environment:
         model = env.model(params)  # type: ignore[misc]  # there is one, where this is asked for
         return model._replace(reward=model.reward * scale)
 
-    return env._replace(step=step, model=None if env.model is None else scaled)
+    def judge(achieved: Tree, goal: Tree) -> tuple[Array, Array]:
+        reward, terminated = env.hindsight(achieved, goal)  # type: ignore[misc]
+        return reward * jnp.float32(scale), terminated
+
+    return env._replace(
+        step=step, model=None if env.model is None else scaled, hindsight=None if env.hindsight is None else judge
+    )
 
 
 def shape_reward(env: Environment, potential: Callable[[Any, Tree], Array], discount: float) -> Environment:
@@ -44,4 +50,4 @@ def shape_reward(env: Environment, potential: Callable[[Any, Tree], Array], disc
         after = jnp.where(terminated, 0.0, potential(state, params))
         return state, obs, reward + discount * after - before, terminated
 
-    return env._replace(step=step, model=None)
+    return env._replace(step=step, model=None, hindsight=None)
