@@ -4,9 +4,11 @@ import statistics
 from typing import Any
 
 import tasks
-from tasks import Bar, Peer, SteppingTask
+from tasks import Bar, Peer, ReplayTask, SteppingTask
 
-LOWER_IS_BETTER = {tasks.COMPILES.metric, tasks.COMPILES_SOONER.metric}
+LOWER_IS_BETTER = {
+    tasks.COMPILES.metric, tasks.COMPILES_SOONER.metric, tasks.COMPACT.metric, tasks.GROWS.metric,
+}  # fmt: skip
 
 
 def judge(mine: list[float], theirs: list[float], bar: Bar) -> dict[str, Any]:
@@ -68,3 +70,29 @@ def _about(
         for key in ("state_bytes", "episode_steps", "reward_per_step"):
             about[f"{side}_{key}"] = at(runs, rows, key)[0]
     return about
+
+
+def replay_lines(task: ReplayTask, mine: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each bar, from what the workers of both sides printed."""
+    peer = tasks.FLASHBAX
+
+    def figures(runs: list[dict[str, Any]], capacity: int, name: str) -> list[float]:
+        return [run["capacities"][str(capacity)][name] for run in runs]
+
+    lines = []
+    for bar in task.bars:
+        name = peer.name
+        if bar.metric == tasks.GROWS.metric:
+            name, sides = "jaxrl", [figures(mine, capacity, "microseconds") for capacity in reversed(tasks.RINGS)]
+        elif bar.metric == tasks.COMPACT.metric:
+            sides = [figures(runs, tasks.LARGE_RING, "bytes_per_transition") for runs in (mine, other)]
+        else:
+            sides = [[1e6 / x for x in figures(runs, tasks.LARGE_RING, "microseconds")] for runs in (mine, other)]
+        about = {
+            "task": task.name, "settings": task.settings._asdict(), "peer": name, "peer_note": peer.note,
+            "peer_versions": other[0]["versions"], "our_devices": mine[0]["devices"],
+            "their_devices": other[0]["devices"], "our_return": None, "their_return": None,
+            "our_figures": mine[0]["capacities"], "their_figures": other[0]["capacities"],
+        }  # fmt: skip
+        lines.append(about | judge(*sides, bar))
+    return lines

@@ -214,8 +214,27 @@ class SteppingTask(NamedTuple):
     bars: tuple[Bar, ...]
 
 
+class Replaying(NamedTuple):
+    """Adding to a full buffer and dealing from it, timed in one process at each capacity."""
+
+    kind: str  # "uniform" or "prioritized"; with priorities they are set as well
+    capacities: tuple[int, ...]
+    add: int = 64  # transitions, one of each row
+    batch: int = 256
+    calls: int = 100  # timed ones, of 100 iterations each
+
+
+class ReplayTask(NamedTuple):
+    """The same buffer on two sides, which run in turn, each in its own process."""
+
+    name: str
+    settings: Replaying
+    bars: tuple[Bar, ...]
+
+
 NOTE = "evaluation and callbacks off; seeds under vmap; gradients are clipped by element, episodes cut as if they ended"
 PEERS = {"rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)}
+FLASHBAX = Peer("flashbax", "peers/flashbax.txt", "peers/flashbax_worker.py", "a flat buffer: pairs of steps")
 STEPPER = "peers/suites_worker.py"
 SUITES = {
     "gymnax": Peer("gymnax", "peers/gymnax.txt", STEPPER, "its own step with auto-reset, under vmap"),
@@ -321,4 +340,17 @@ WORLDS = (
         (Bar(AT_BEST, 10.0), SCALES, COMPILES_SOONER),
     ),
 )  # fmt: skip
+SMALL_RING, LARGE_RING = 9_984, 1_000_000  # transitions; whole numbers of blocks of 64
+ITERATES = Bar("iterations per second, 1,000,000 transitions", 1.5)
+COMPACT = Bar("bytes per transition, ends apart", 1.0)
+GROWS = Bar("microseconds, 1,000,000 / 9,984 transitions", 1.3)  # ours alone
+RINGS = (SMALL_RING, LARGE_RING)
+REPLAY = (
+    ReplayTask("replay-uniform", Replaying("uniform", RINGS), (ITERATES, COMPACT, GROWS)),
+    ReplayTask(
+        "replay-prioritized", Replaying("prioritized", RINGS),
+        (ITERATES._replace(ratio=2.0), COMPACT, GROWS._replace(ratio=1.5)),  # like log C: 6 / 4
+    ),
+)  # fmt: skip
 GROUPS = {"training": tuple(task.name for task in SPEED), "envs": tuple(task.name for task in WORLDS)}
+GROUPS["replay"] = tuple(task.name for task in REPLAY)

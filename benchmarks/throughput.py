@@ -7,6 +7,7 @@ over the processes; the spread of a ratio is that of its pairs. The groups:
 training    whole trainings with the same settings; evaluation is off there, and the trained policies are evaluated
             afterwards, greedily
 envs        random play in many rows that reset themselves, with the same kind of observation
+replay      adding to a full buffer and dealing from it, at two capacities
 """
 
 import argparse
@@ -23,8 +24,8 @@ from typing import Any
 
 import records
 import tasks
-from judging import judge, step_lines
-from tasks import Peer, RepeatTask, SpeedTask, StartTask, SteppingTask
+from judging import judge, replay_lines, step_lines
+from tasks import Peer, RepeatTask, ReplayTask, SpeedTask, StartTask, SteppingTask
 
 HERE = Path(__file__).parent
 LIMIT = 1800.0  # seconds for a worker
@@ -97,6 +98,16 @@ def step_in_turn(task: SteppingTask, repeats: int, folder: Path) -> list[dict[st
     return step_lines(task, peer, mine, other)
 
 
+def replay_in_turn(task: ReplayTask, repeats: int, folder: Path) -> list[dict[str, Any]]:
+    """One line for each bar of the task: both sides use both capacities in every process."""
+    peer, asked = tasks.FLASHBAX, task.settings._asdict()
+    python, mine, other = peer_python(peer, folder), [], []
+    for _ in range(repeats):
+        mine.append(work(sys.executable, HERE / "replay_worker.py", asked))
+        other.append(work(python, HERE / peer.worker, asked))
+    return replay_lines(task, mine, other)
+
+
 def alone(task: StartTask | RepeatTask, metric: str, figure: float, passed: bool, runs: list[Any]) -> dict[str, Any]:
     """A line of a task without a peer."""
     settings = task.command if isinstance(task, StartTask) else task.settings._asdict()
@@ -129,11 +140,13 @@ def run_often(task: RepeatTask) -> list[dict[str, Any]]:
 
 
 def measure(
-    task: SpeedTask | StartTask | RepeatTask | SteppingTask, repeats: int, folder: Path
+    task: SpeedTask | StartTask | RepeatTask | SteppingTask | ReplayTask, repeats: int, folder: Path
 ) -> list[dict[str, Any]]:
     match task:
         case SteppingTask():
             return step_in_turn(task, repeats, folder)
+        case ReplayTask():
+            return replay_in_turn(task, repeats, folder)
         case SpeedTask():
             return compare(task, repeats, folder)
         case StartTask():
@@ -157,7 +170,7 @@ HEADS = ("task", "metric", "jaxrl", "peer", "peer's", "ratio (spread)", "bar", "
 
 
 def main() -> None:
-    named: dict[str, Any] = {task.name: task for task in (*tasks.SPEED, *tasks.WORLDS)}
+    named: dict[str, Any] = {task.name: task for task in (*tasks.SPEED, *tasks.WORLDS, *tasks.REPLAY)}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxrl" / "peers"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join((*tasks.GROUPS, *named)))

@@ -110,6 +110,47 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         },
         network={"hidden": (64, 64), "activation": "silu"},
     ),
+    ("pqn", "cartpole"): Preset(
+        "random search here on seeds 0 to 53", num_steps=250_000, num_envs=16, rollout_length=64,
+        config={
+            "num_epochs": 4, "num_minibatches": 8, "learning_rate": 2e-3, "trace_decay": 0.95,
+            "epsilon_steps": 125_000.0, "reward_scale": 0.1,
+        },
+        network={"hidden": (64, 64), "activation": "relu", "layer_norm": True},
+    ),
+    ("pqn", "acrobot"): Preset(
+        "tuned here on seeds 0 to 29", num_steps=250_000, num_envs=16, rollout_length=64,
+        config={
+            "num_epochs": 8, "num_minibatches": 8, "learning_rate": 3e-3, "trace_decay": 0.8,
+            "epsilon_steps": 60_000.0, "epsilon_end": 0.02, "reward_scale": 0.1,
+        },
+        network={"hidden": (64, 64), "activation": "relu", "layer_norm": True},
+    ),
+    ("her", "bit_flipping"): Preset(
+        "tuned here on seeds 0 to 9, for 15 bits", num_steps=150_000, num_envs=16, rollout_length=4,
+        config={
+            "buffer_size": 150_016, "learning_rate": 1e-3, "gradient_steps": 0.25, "discount": 0.9,
+            "target_rate": 0.02, "epsilon_end": 0.1, "epsilon_steps": 30_000.0,
+        },
+        network={"hidden": (256,), "activation": "relu"},
+    ),
+    ("her", "goal_grid"): Preset(
+        "as on bit_flipping", num_steps=150_000, num_envs=16, rollout_length=4,
+        config={
+            "buffer_size": 150_016, "learning_rate": 1e-3, "gradient_steps": 0.25, "discount": 0.95,
+            "target_rate": 0.02, "epsilon_end": 0.1, "epsilon_steps": 30_000.0,
+        },
+        network={"hidden": (256,), "activation": "relu"},
+    ),
+    ("r2d2", "memory_chain"): Preset(
+        "tuned here on seeds 0 to 4; windows are whole episodes of length 100", num_steps=500_000, num_envs=16,
+        rollout_length=101,
+        config={
+            "buffer_size": 500_960, "length": 101, "burn_in": 0, "stride": 101, "learning_rate": 3e-3,
+            "gradient_steps": 0.0025, "learning_starts": 5_000,
+        },
+        network={"hidden": (32,), "cell": "gru", "cell_size": 32, "cell_memory": 100},
+    ),
     ("ppo", "cartpole"): Preset(
         "tuned here on seeds 0 to 63", num_steps=100_000, num_envs=8, rollout_length=32,
         config={

@@ -37,7 +37,7 @@ class NoisyMLP(MLP):
     """Dense layers whose weights are mean + deviation * noise (Fortunato et al. 2018): x [..., m] -> [..., outputs].
 
     The noise is factorised: that of a layer with p inputs and q outputs is f(e_p) f(e_q)^T, f(e) = sign(e) sqrt |e|.
-    Each row can then have weights of its own at the price of a second product. Without a key: the mean weights.
+    Rows can then have weights of their own at the price of a second product. Without a key: the mean weights.
     """
 
     deviation: float = 0.5  # of a weight at first, times the root of the layer's inputs
@@ -46,23 +46,28 @@ class NoisyMLP(MLP):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         sizes = [x.shape[-1], *self.hidden, *([] if self.outputs is None else [self.outputs])]
-        layers = list(zip(sizes[:-1], sizes[1:], strict=True))
-        noise = self.noise(x, [size for layer in layers for size in layer]) if self.has_rng("noise") else []
+        layers, apart = list(zip(sizes[:-1], sizes[1:], strict=True)), x.ndim == self.rank
+        noise = self.noise(x, apart, [size for layer in layers for size in layer]) if self.has_rng("noise") else []
         for i, (num_inputs, num_outputs) in enumerate(layers):
             bound = num_inputs**-0.5
             means, deviations = _uniform(bound), nn.initializers.constant(self.deviation * bound)
-            y = x @ self.param(f"kernel_{i}", means, (num_inputs, num_outputs))
-            y += self.param(f"bias_{i}", means, (num_outputs,))
-            kernel = self.param(f"kernel_deviation_{i}", deviations, (num_inputs, num_outputs))
-            bias = self.param(f"bias_deviation_{i}", deviations, (num_outputs,))
-            if noise:
-                y += ((x * noise[2 * i]) @ kernel + bias) * noise[2 * i + 1]
+            kernel = self.param(f"kernel_{i}", means, (num_inputs, num_outputs))
+            bias = self.param(f"bias_{i}", means, (num_outputs,))
+            kernel_deviation = self.param(f"kernel_deviation_{i}", deviations, (num_inputs, num_outputs))
+            bias_deviation = self.param(f"bias_deviation_{i}", deviations, (num_outputs,))
+            if not noise:
+                y = x @ kernel + bias
+            elif apart:
+                y = x @ kernel + bias + ((x * noise[2 * i]) @ kernel_deviation + bias_deviation) * noise[2 * i + 1]
+            else:
+                kernel += kernel_deviation * noise[2 * i][:, None] * noise[2 * i + 1]
+                y = x @ kernel + bias + bias_deviation * noise[2 * i + 1]
             x = self.activate(y, -1) if i < len(self.hidden) else y
         return x
 
-    def noise(self, x: Array, sizes: list[int]) -> list[Array]:
-        """f(e) [..., size] for each size, all from one draw; the axes in front broadcast to those of x."""
-        rows = (x.shape[0], *[1] * (x.ndim - 2)) if x.ndim == self.rank else ()
+    def noise(self, x: Array, apart: bool, sizes: list[int]) -> list[Array]:
+        """f(e) [..., size] for each size, all from one draw; for rows apart, the axes in front broadcast to x's."""
+        rows = (x.shape[0], *[1] * (x.ndim - 2)) if apart else ()
         draw = jax.random.normal(self.make_rng("noise"), (*rows, sum(sizes)))
         return jnp.split(jnp.sign(draw) * jnp.sqrt(jnp.abs(draw)), np.cumsum(sizes)[:-1], axis=-1)
 

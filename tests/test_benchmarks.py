@@ -22,11 +22,14 @@ def script(name):
     return importlib.import_module(name)
 
 
-judging, learning, records, report, stepping, stepping_worker, studies, studies_report, tasks, throughput, worker = map(
+(
+    judging, learning, records, replay, replay_worker, report, stepping, stepping_worker, studies, studies_report,
+    tasks, throughput, worker,
+) = map(
     script,
     (
-        "judging", "learning", "records", "report", "stepping", "stepping_worker", "studies", "studies_report", "tasks",
-        "throughput", "worker",
+        "judging", "learning", "records", "replay", "replay_worker", "report", "stepping", "stepping_worker", "studies",
+        "studies_report", "tasks", "throughput", "worker",
     ),
 )  # fmt: skip
 TASK = tasks.LearningTask("t", "ppo", "cartpole", 1000, 475.0, "500", "somebody")
@@ -97,9 +100,9 @@ def test_a_curve_keeps_the_last_value_where_no_episode_ended():
 
 
 def test_names_are_unique():
-    for table in (tasks.LEARNING, (*tasks.SPEED, *tasks.WORLDS), tasks.GROUPS):
+    for table in (tasks.LEARNING, (*tasks.SPEED, *tasks.WORLDS, *tasks.REPLAY), tasks.GROUPS):
         assert len({getattr(task, "name", task) for task in table}) == len(table)
-    assert not set(tasks.GROUPS) & {task.name for task in (*tasks.SPEED, *tasks.WORLDS)}
+    assert not set(tasks.GROUPS) & {task.name for task in (*tasks.SPEED, *tasks.WORLDS, *tasks.REPLAY)}
 
 
 @pytest.mark.parametrize("task", tasks.LEARNING, ids=lambda task: task.name)
@@ -150,7 +153,7 @@ def test_a_stepping_task_is_complete(task):
 
 
 def test_a_peer_has_pinned_requirements_and_a_worker():
-    for peer in (*tasks.PEERS.values(), *tasks.SUITES.values()):
+    for peer in (*tasks.PEERS.values(), *tasks.SUITES.values(), tasks.FLASHBAX):
         lines = (BENCHMARKS / peer.requirements).read_text().splitlines()
         assert all("==" in line for line in lines if not line.startswith("#"))
         assert (BENCHMARKS / peer.worker).exists()
@@ -226,6 +229,53 @@ def test_the_other_side_of_a_stepping_task_runs():
     figures = stepping.report(lambda n: suites["gymnax"](asked, n), asked, ("gymnax",))["rows"]["2"]
     assert figures["state_bytes"] == 20.0 and figures["reward_per_step"] == 1.0
     assert 8 <= figures["episode_steps"] < 60, "random play loses the pole in about 22 steps"
+
+
+@pytest.mark.parametrize("task", tasks.REPLAY, ids=lambda task: task.name)
+def test_our_side_of_a_replay_task_runs(task, monkeypatch):
+    """What is dealt in 3 calls of 5 iterations is what was added; bytes are those that the arrays have."""
+    monkeypatch.setattr(replay, "ITERATIONS", 5)
+    asked = task.settings._replace(capacities=(256,), add=32, batch=16, calls=2)._asdict()
+    asked = json.loads(json.dumps(asked))
+    done = replay.report(lambda capacity: replay_worker.side(asked, capacity), asked, ("jaxrl",))
+    figures = done["capacities"]["256"]
+    assert figures["microseconds"] >= figures["fastest"] > 0 and figures["compile_seconds"] > 0
+    tree = 4 * (256 + 16) / 256 if task.settings.kind == "prioritized" else 0
+    assert figures["bytes_per_transition"] == 25 + tree
+    assert figures["bytes_apart"] == {"ends": ((32 + 256) * 24 + 256 * 4) / 256}
+    assert figures["total"] > 25 * 16 * (0.5 + 0.9), "rewards, discounts and actions that are not zero"
+
+
+def test_blocks_differ_and_end_like_random_play():
+    given = replay.blocks(64)
+    assert 30 < int(given["ended"].sum()) < 65, "47 of 1024 are expected"
+    assert len({float(block.sum()) for block in given["obs"]}) == replay.BLOCKS
+
+
+def replayed(fast, slow, size):
+    each = {"compile_seconds": 1.0, "bytes_per_transition": size}
+    return {
+        "capacities": {
+            str(tasks.SMALL_RING): each | {"microseconds": fast}, str(tasks.LARGE_RING): each | {"microseconds": slow},
+        },
+        "devices": 1, "versions": {"flashbax": "0.1.3"},
+    }  # fmt: skip
+
+
+def test_replay_is_judged_at_the_large_ring_and_by_its_growth(monkeypatch, tmp_path):
+    started = []
+
+    def work(python, script, asked, cache="", limit=0.0):
+        started.append((script.name, asked["kind"]))
+        return replayed(10.0, 14.0, 25.0) if script.name == "replay_worker.py" else replayed(30.0, 35.0, 26.0)
+
+    monkeypatch.setattr(throughput, "work", work)
+    monkeypatch.setattr(throughput, "peer_python", lambda peer, folder: "python")
+    faster, smaller, grows = throughput.measure(tasks.REPLAY[0], 2, tmp_path)
+    assert started == [("replay_worker.py", "uniform"), ("flashbax_worker.py", "uniform")] * 2
+    assert faster["ratio"] == pytest.approx(2.5) and faster["passed"] and faster["peer"] == "flashbax"
+    assert smaller["ratio"] == pytest.approx(25 / 26) and smaller["passed"]
+    assert grows["ratio"] == pytest.approx(1.4) and not grows["passed"] and grows["peer"] == "jaxrl"
 
 
 def stepped(*speeds, compiled=1.0, rows=tasks.EVERY):

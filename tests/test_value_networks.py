@@ -136,6 +136,15 @@ def test_rows_draw_apart_in_a_step_and_together_in_an_unroll(kind):
     assert np.corrcoef(draws.T)[0, 1] > 0.5
 
 
+def test_a_row_apart_has_the_noise_of_all_together():
+    """With one row there is one draw either way, and the two ways to multiply agree."""
+    network, params = made("atoms", "mean", 0.5)
+    obs, key = Observation(jnp.array([[1.0, -0.5, 2.0]])), jax.random.key(9)
+    apart, together = (look(network, params, obs, key) for look in (outputs, outputs_together))
+    np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-5)
+    assert np.abs(apart - outputs(network, params, obs)).max() > 1e-2
+
+
 def test_noise_is_factorised():
     """Of a layer with p inputs and q outputs it is deviation * f(e_p) f(e_q)^T, f(e) = sign(e) sqrt |e|, e normal."""
     settings, deviation, inputs = Settings(()), 0.5, 3

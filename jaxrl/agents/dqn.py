@@ -43,8 +43,8 @@ class Config(NamedTuple):
     importance_updates: int = 20_000  # gradient steps
     hindsight: str | None = None  # goals that were reached take the place of others: "future", "final", "episode"
     normalise_observations: bool = False
-    head: str = "expected"  # what is estimated: also "categorical", "quantile", "implicit" quantiles
-    num_atoms: int = 101  # of a categorical head, from value_low to value_high
+    head: str = "expected"  # what is estimated; or "categorical", "quantile", "implicit" (quantiles)
+    num_atoms: int = 51  # of a categorical head, from value_low to value_high
     num_quantiles: int = 32  # of a quantile head; how many an implicit one draws
     soft: bool = False  # Munchausen's soft target
     learning_rate: float = 1e-3

@@ -45,7 +45,7 @@ FAMILY: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "iqn": (
         "Implicit quantile networks (Dabney et al. 2018b): the quantiles of the return at any fraction.",
-        {"head": "implicit"},
+        {"head": "implicit", "num_quantiles": 8},
     ),
     "munchausen_dqn": (
         "Munchausen DQN (Vieillard et al. 2020): a soft policy, which is paid for its own log-probability.",

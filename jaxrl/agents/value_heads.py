@@ -43,14 +43,18 @@ def _support(out: Array, hyper: Any) -> Array:
     return jnp.linspace(hyper.value_low, hyper.value_high, out.shape[-1])
 
 
+def _mean(probabilities: Array, support: Array) -> Array:
+    return jnp.dot(probabilities, support, precision="highest")
+
+
 def project(probabilities: Array, positions: Array, support: Array) -> Array:
     """Masses [B, K] that lie at positions [B, K], moved to the evenly spaced support [K] (Bellemare et al. 2017).
 
     A mass is shared by its two neighbours in proportion to its nearness; beyond an end it is moved to that end.
     """
-    positions = jnp.clip(positions, support[0], support[-1])
-    distance = jnp.abs(positions[:, None, :] - support[:, None]) / (support[1] - support[0])
-    return jnp.sum(jnp.clip(1 - distance, 0, 1) * probabilities[:, None, :], axis=-1)
+    atoms = (jnp.clip(positions, support[0], support[-1]) - support[0]) / (support[1] - support[0])
+    nearness = jnp.maximum(1 - jnp.abs(atoms[:, None, :] - jnp.arange(support.size)[:, None]), 0)
+    return jnp.einsum("bij,bj->bi", nearness, probabilities, precision="highest")
 
 
 def _categorical_loss(out: Array, action: Array, target: Target, hyper: Any) -> tuple[Array, Array]:
@@ -68,12 +72,15 @@ def _quantile_loss(out: Any, action: Array, target: Target, hyper: Any) -> tuple
     A threshold of inf leaves half the squared error, one of 0 the absolute error.
     """
     (quantiles, fractions), (next_quantiles, _) = out, target.out
-    given = under(action, quantiles)[:, :, None]
     wanted = target.reward[:, None] + target.discount[:, None] * under(target.policy, next_quantiles)
-    error = wanted[:, None, :] - given  # [B, K, K']
+    error = wanted[:, None, :] - under(action, quantiles)[:, :, None]  # [B, K, K']
     threshold = jnp.maximum(hyper.huber_threshold, 1e-6)
-    weight = jnp.abs(fractions[:, :, None] - (error < 0)) / jnp.where(jnp.isinf(threshold), 1.0, threshold)
-    loss = jnp.sum(jnp.mean(weight * losses.huber(error, threshold), axis=-1), axis=-1)
+    # near * (error - near / 2) is Huber's loss, and near its derivative: not to differentiate that one as well halves
+    # the passes over all pairs.
+    near = jax.lax.stop_gradient(jnp.clip(error, -threshold, threshold))
+    weight = jnp.abs(fractions[:, :, None] - (error < 0))
+    loss = jnp.sum(jnp.mean(weight * near * (error - 0.5 * near), axis=-1), axis=-1)
+    loss = loss / jnp.where(jnp.isinf(threshold), 1.0, threshold)
     return loss, loss
 
 
@@ -84,7 +91,7 @@ def expected() -> ValueHead:
 
 def categorical() -> ValueHead:
     """out = logits [..., n, K] of K values from `value_low` to `value_high` (C51); the Kullback-Leibler divergence."""
-    return ValueHead(lambda out, hyper: jax.nn.softmax(out) @ _support(out, hyper), _categorical_loss)
+    return ValueHead(lambda out, hyper: _mean(jax.nn.softmax(out), _support(out, hyper)), _categorical_loss)
 
 
 def quantile() -> ValueHead:
