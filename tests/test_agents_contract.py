@@ -16,8 +16,8 @@ from jaxrl import agents, spaces
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent
 
-every = pytest.mark.parametrize("name", ROWS)
-learners = pytest.mark.parametrize("name", LEARNERS)
+every = pytest.mark.parametrize("name", ROWS, scope="module")
+learners = pytest.mark.parametrize("name", LEARNERS, scope="module")
 FIRST = {name for name in ROWS if name in agents.names()}  # the plain form of every algorithm
 
 

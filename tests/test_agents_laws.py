@@ -13,8 +13,8 @@ from jaxrl.loop import make_trainer
 from jaxrl.types import Environment
 from jaxrl.vectorize import vectorize
 
-every = pytest.mark.parametrize("name", ROWS)
-learners = pytest.mark.parametrize("name", LEARNERS)
+every = pytest.mark.parametrize("name", ROWS, scope="module")
+learners = pytest.mark.parametrize("name", LEARNERS, scope="module")
 replay = pytest.mark.parametrize("name", [name for name in ROWS if "learning_starts" in ROWS[name].config])
 masked = pytest.mark.parametrize("name", [name for name in ROWS if "masked" in name])
 
