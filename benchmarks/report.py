@@ -85,6 +85,18 @@ def envs_table(lines: Lines) -> str:
     return records.table(heads, rows) + "\n\n" + footer(lines)
 
 
+def replay_table(lines: Lines) -> str:
+    heads = ("task", "measured", "jaxrl", "peer", "ratio (spread)", "bar", "met")
+    rows = []
+    for line in lines.values():
+        ratio = f"{line['ratio']:.2f} ({line['ratio_low']:.2f} to {line['ratio_high']:.2f})"
+        version = line["peer_versions"]["flashbax"] if line["peer"] == tasks.FLASHBAX.name else ""
+        peer = f"{line['peer']} {version}".strip() + f": {figure(line['theirs'])}"
+        met = "yes" if line["passed"] else "no"
+        rows.append((line["task"], line["metric"], figure(line["ours"]), peer, ratio, f"{line['bar']:.3g}", met))
+    return records.table(heads, rows) + "\n\n" + footer(lines)
+
+
 def figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
@@ -159,12 +171,14 @@ def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
     check = parser.parse_args().check
     learning = judged(records.newest(results / "learning.jsonl", "task", "first_seed", "num_seeds"))
     measured = records.newest(results / "throughput.jsonl", "task", "metric")
-    speed, stepping = (
-        {key: line for key, line in measured.items() if key[0] in tasks.GROUPS[group]} for group in ("training", "envs")
+    speed, stepping, replay = (
+        {key: line for key, line in measured.items() if key[0] in tasks.GROUPS[group]}
+        for group in ("training", "envs", "replay")
     )
     pages = {
         "README.md": {
             "learning": learning_table(learning), "throughput": throughput_table(speed), "envs": envs_table(stepping),
+            "replay": replay_table(replay),
         },
         "docs/values.md": studies_report.sections(studied(results)),
     }  # fmt: skip

@@ -62,8 +62,7 @@ def goal_grid(
 
     def step(key: Key, state: State, action: Array, params: Any) -> tuple[State, Observation, Array, Array]:
         state = State(walk.step(key, state.cell, action, ())[0], state.goal)
-        obs = observe(state)
-        return state, obs, *outcome(obs.achieved, obs.goal)
+        return state, observe(state), *outcome(free == state.cell, free == state.goal)
 
     outcome = functools.partial(goals.outcome, step_reward=step_reward, goal_reward=goal_reward)
     picture = render.scene(letters, render.LOOKS, [("green", "block"), render.AGENT])

@@ -69,7 +69,7 @@ def test_masks_hold_in_evaluation():
     env = envs.make("masked_walk", length=6)
     for name in ("random", "dqn", "ppo"):
         agent = agents.make(name, env)
-        _, timestep = vectorize(env, 64).reset(jax.random.key(0), ())
+        _, timestep = vectorize(env, 50).reset(jax.random.key(0), ())
         state = contracts.quick(agent.init)(jax.random.key(1), timestep)
         for explore in (False, True):
             play = contracts.quick(evaluate(agent, env, 64, max_steps=10, explore=explore))

@@ -71,6 +71,7 @@ def test_rescale():
     np.testing.assert_allclose(env.observation_space.high, (1.0, 1.0, 1.0, 3.0, 3.4e38))
     pixels = transforms.rescale(echo(spaces.Box(0, 255, (2, 1), np.uint8), jnp.array([[0], [255]], jnp.uint8)), 3.0)
     np.testing.assert_allclose(reset_and_step(pixels)[0], [[-3.0], [3.0]])
+    assert bool(pixels.observation_space.contains(reset_and_step(pixels)[0]))
     with pytest.raises(UsageError, match="flatten"):
         transforms.rescale(envs.make("taxi"))
 

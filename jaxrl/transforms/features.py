@@ -51,12 +51,17 @@ def rescale(env: Environment, reach: float = 1.0) -> Environment:
         bounded = np.isfinite(high - low) & (high > low)
         middle = np.where(bounded, (low + high) / 2, 0.0)
         factor = np.where(bounded, 2 * reach / (high - low), 1.0).astype(np.float32)
-    ends = (np.where(bounded, sign * reach, bound).ravel().tolist() for sign, bound in ((-1, low), (1, high)))
+    lowest, highest = (np.where(bounded, sign * reach, bound) for sign, bound in ((-1, low), (1, high)))
+    scaled = spaces.Box(_tuples(lowest.tolist()), _tuples(highest.tolist()), space.shape)
 
     def encode(features: Array) -> Array:
         return (features.astype(jnp.float32) - middle) * factor
 
-    return _map_features(env, encode, spaces.Box(*map(tuple, ends), space.shape))
+    return _map_features(env, encode, scaled)
+
+
+def _tuples(nested: Any) -> Any:
+    return tuple(map(_tuples, nested)) if isinstance(nested, list) else nested
 
 
 def _map_features(env: Environment, encode: Callable[[Tree], Tree], space: Any) -> Environment:
