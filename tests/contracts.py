@@ -267,8 +267,8 @@ class Case:
         return self.init_many(jnp.stack([jax.random.key(0), jax.random.key(1), jax.random.key(2)]))
 
 
-# Tests run row by row (`scope="module"`), and the programs of a row that is done are dropped: a process that keeps those
-# of all rows runs out of memory maps.
+# Tests run row by row (`scope="module"`), and the programs of a row that is done are dropped: a process that keeps all
+# of them runs out of memory maps.
 @functools.lru_cache(maxsize=4)
 def case(name: str) -> Case:
     return Case(name)
