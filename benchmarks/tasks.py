@@ -127,11 +127,11 @@ LEARNING = (
         judged="every seed", tolerance=1e-6, statistic="exact return",
     ),
     LearningTask(
-        "sarsa-windy-gridworld", "sarsa", "windy_gridworld", 1_000_000, -15.0, "-15, the optimum", OPTIMUM,
+        "sarsa-windy-gridworld", "sarsa", "windy_gridworld", 4_000_000, -15.0, "-15, the optimum", OPTIMUM,
         judged="every seed", tolerance=1e-6, statistic="exact return",
     ),
     LearningTask(
-        "sarsa-windy-gridworld-king", "sarsa", "windy_gridworld", 1_000_000, -7.0, "-7, the optimum", OPTIMUM,
+        "sarsa-windy-gridworld-king", "sarsa", "windy_gridworld", 4_000_000, -7.0, "-7, the optimum", OPTIMUM,
         judged="every seed", tolerance=1e-6, statistic="exact return",
         options={"environment_options": {"moves": "king"}},
     ),

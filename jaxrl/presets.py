@@ -111,9 +111,9 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         network={"hidden": (64, 64), "activation": "silu"},
     ),
     ("pqn", "cartpole"): Preset(
-        "random search here on seeds 0 to 53", num_steps=250_000, num_envs=16, rollout_length=64,
+        "random search here on seeds 0 to 85", num_steps=250_000, num_envs=32, rollout_length=32,
         config={
-            "num_epochs": 4, "num_minibatches": 8, "learning_rate": 2e-3, "trace_decay": 0.95,
+            "num_epochs": 4, "num_minibatches": 8, "learning_rate": 7e-4, "trace_decay": 0.95,
             "epsilon_steps": 125_000.0, "reward_scale": 0.1,
         },
         network={"hidden": (64, 64), "activation": "relu", "layer_norm": True},
@@ -178,10 +178,10 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         network={"hidden": (32,), "cell": "gru", "cell_size": 32},
     ),
     ("sarsa", "windy_gridworld"): Preset(
-        "tuned here on seeds 0 to 15", num_steps=1_000_000, num_envs=16, rollout_length=4,
+        "tuned here on seeds 0 to 51", num_steps=1_000_000, num_envs=16, rollout_length=4,
         config={
             "learning_rate": 1.0, "learning_rate_decay": 0.01, "discount": 1.0, "epsilon": 0.3,
-            "exploration_decay": 1e-3,
+            "exploration_decay": 3e-4,
         },
     ),
     ("q_learning", "frozen_lake"): Preset(
