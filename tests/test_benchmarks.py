@@ -490,7 +490,7 @@ def test_an_unknown_task_is_refused():
 
 README = (
     "# x\n<!-- results:learning -->\nold\n<!-- /results -->\n<!-- results:throughput -->\n<!-- /results -->\n"
-    "<!-- results:envs -->\n<!-- /results -->\nz\n"
+    "<!-- results:envs -->\n<!-- /results -->\n<!-- results:replay -->\n<!-- /results -->\nz\n"
 )
 VALUES = "".join(f"<!-- results:{name} -->\n<!-- /results -->\n" for name in studies_report.sections({}))
 
@@ -514,6 +514,10 @@ def write_results(folder):
     world = next(task for task in tasks.WORLDS if task.theirs.suite == "navix")
     sides = [stepped(*speeds) for speeds in ((1.0, 2.0, 3.0, 4000.0), (1.0, 2.0, 3.0, 2000.0))]
     for line in judging.step_lines(world, tasks.SUITES["navix"], *([side] for side in sides)):
+        records.append(folder / "throughput.jsonl", line | records.stamp())
+    ring = {"microseconds": 20.0, "bytes_per_transition": 25.0}
+    rings = {"versions": {"flashbax": "0.1.3"}, "devices": 1, "capacities": dict.fromkeys(map(str, tasks.RINGS), ring)}
+    for line in judging.replay_lines(tasks.REPLAY[0], [rings], [rings]):
         records.append(folder / "throughput.jsonl", line | records.stamp())
     study = next(study for study in studies.STUDIES if study.name == "prioritised")
     for variant, scores in zip(study.variants, ([10.0, 20.0], [50.0, 60.0]), strict=True):
@@ -545,6 +549,7 @@ def test_the_report_is_idempotent_and_knows_when_it_is_stale(tmp_path, monkeypat
     once = (tmp_path / "README.md").read_text()
     assert "481 (480 to 482)" in once and "Rejax 0.1.3: 100" in once and "old" not in once
     assert "steps per second, 16,384 rows" in once and "Navix 0.7.4: 2,000" in once and "8 / 8 B a row" in once
+    assert "flashbax 0.1.3: 50,000" in once
     assert once.startswith("# x\n") and once.endswith("z\n")
     run("--check")
     run()
