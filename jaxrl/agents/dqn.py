@@ -16,15 +16,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions, losses, spaces, trees
-from jaxrl.agents import rollouts, value_heads, value_targets
-from jaxrl.agents.normalisers import Normalisers, normalise, running, scale_rewards
+from jaxrl import distributions, losses, spaces
+from jaxrl.agents import off_policy, value_heads, value_targets
+from jaxrl.agents.normalisers import normalise, running
+from jaxrl.agents.off_policy import State
+from jaxrl.agents.schedules import epsilon
 from jaxrl.agents.value_heads import Target, ValueHead
 from jaxrl.agents.value_targets import Backup
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.errors import UsageError
-from jaxrl.statistics import Mean
-from jaxrl.types import Agent, Array, Buffer, Key, Network, Observation, Rollout, Sample, Timestep, Tree
+from jaxrl.types import Agent, Array, Buffer, Key, Network, Observation, Sample, Timestep, Tree
 
 
 class Config(NamedTuple):
@@ -64,19 +65,6 @@ class Config(NamedTuple):
     temperature: float = 0.03  # of the soft target
 
 
-class State(NamedTuple):
-    params: Tree
-    target: Tree
-    optimiser: optax.OptState
-    config: Config
-    buffer: Any  # observations are stored as they were
-    normalisers: Normalisers
-    env_steps: Array  # int32
-    updates: Array  # int32: calls of learn
-    gradient_steps: Array  # int32
-    owed: Array  # float: the fraction of a gradient step that is still due
-
-
 def dqn(
     network: Network,
     action_space: Any,
@@ -93,20 +81,16 @@ def dqn(
         raise UsageError("dqn has no memory of its own, so its network cannot be recurrent: set cell to none")
 
     def init(key: Key, timestep: Timestep) -> State:
-        params, zero = network.init(key, timestep.obs), jnp.zeros((), jnp.int32)
         actions = jnp.zeros(timestep.reward.shape, action_space.dtype)
         memory = buffer.init(example_rollout(timestep, actions, ()))
-        moments, none = running(timestep, config.normalise_observations, False), jnp.zeros(())
-        optimiser = direction.init(trees.ravel(params)[0])
-        return State(params, params, optimiser, trees.traced(config), memory, moments, zero, zero, zero, none)
+        moments = running(timestep, config.normalise_observations, False)
+        return off_policy.begin(network.init(key, timestep.obs), direction, config, memory, moments)
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Any]:
         hyper, (explore_key, noise_key) = state.config, jax.random.split(key)
         obs = normalise(state.normalisers, timestep.obs)
-        progress = jnp.minimum(state.env_steps / hyper.epsilon_steps, 1.0)
-        epsilon = hyper.epsilon_start + (hyper.epsilon_end - hyper.epsilon_start) * progress if explore else 0.0
         _, out = network.step(state.params, (), obs, timestep.first, noise_key if explore else None)
-        action = distributions.epsilon_greedy(explore_key, head.values(out, hyper), epsilon, obs.legal)
+        action = distributions.epsilon_greedy(explore_key, head.values(out, hyper), epsilon(state, explore), obs.legal)
         return action.astype(action_space.dtype), carry, ()
 
     def evaluate(params: Tree, obs: Observation, key: Key) -> Any:
@@ -136,41 +120,4 @@ def dqn(
         }
         return metrics["loss"], (metrics, priority)
 
-    def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:
-        hyper, keys = state.config, jax.random.split(jax.random.fold_in(key, i), 4)
-        sample = buffer.sample(state.buffer, keys[0], hyper.discount)
-        rate = hyper.learning_rate * jnp.maximum(1 - state.updates / hyper.total_updates, 0.0)
-        params, optimiser, (metrics, priority) = losses.gradient_step(
-            lambda params: loss(params, state, sample, keys[1:]),
-            state.params, state.optimiser, direction, rate, hyper.max_gradient_norm,
-        )  # fmt: skip
-        count = trees.count_up(state.gradient_steps, 1)
-        moved = jnp.where(count % config.target_period == 0, hyper.target_rate, 0.0)
-        target = jax.tree.map(lambda t, p: t + moved * (p - t), state.target, params)
-        memory = buffer.update(state.buffer, sample.indices, priority)
-        return state._replace(
-            params=params, target=target, optimiser=optimiser, gradient_steps=count, buffer=memory
-        ), metrics
-
-    def update(state: State, key: Key, num_steps: Array) -> tuple[State, dict[str, Mean]]:
-        """num_steps (traced) gradient steps on what the buffer holds."""
-
-        def body(i: Array, both: Any) -> Any:
-            state, metrics = gradient_step(i, both[0], key)
-            return state, jax.tree.map(jnp.add, both[1], metrics)
-
-        zeros = {"loss": jnp.zeros(()), "q": jnp.zeros(())}
-        state, totals = jax.lax.fori_loop(0, num_steps, body, (state, zeros))
-        return state, {name: Mean(total, num_steps) for name, total in totals.items()}
-
-    def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        rollout, count = rollout._replace(steps=rollouts.blank_invalid(rollout.steps)), rollout.steps.reward.size
-        memory = buffer.add(state.buffer, rollout)
-        owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
-        due = jnp.floor(owed).astype(jnp.int32)
-        state = state._replace(buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due)
-        state, metrics = update(state, key, due)
-        _, moments = scale_rewards(state.normalisers, rollout.steps, state.config.discount)
-        return state._replace(normalisers=moments, updates=trees.count_up(state.updates, 1)), metrics
-
-    return Agent(init, network.begin, act, learn)
+    return Agent(init, network.begin, act, off_policy.learner(buffer, direction, loss, config.target_period))

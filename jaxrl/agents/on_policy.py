@@ -1,17 +1,31 @@
-"""What on-policy agents share: chunks, and epochs of minibatches."""
+"""What on-policy agents share: what the network says along a rollout, chunks of it, and epochs of gradient steps."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from jaxrl import trees
+from jaxrl import losses, trees
+from jaxrl.agents.schedules import learning_rate
 from jaxrl.errors import UsageError
 from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
 from jaxrl.statistics import Mean
-from jaxrl.types import Array, Key, Tree
+from jaxrl.types import Array, Key, Network, Transition, Tree
+
+
+def look(network: Network, params: Tree, carry: Tree, steps: Transition) -> tuple[Tree, Any, Any]:
+    """(the carry before each step, out at obs, out at next_obs) [T, N, ...] of a rollout that `carry` [N, ...] began.
+
+    next_obs is what a step really reached, so the carry that reads it goes on also where the next step is a first one.
+    """
+    carries, out = network.unroll(params, carry, steps.obs, steps.first)
+    running = jnp.zeros(steps.first.shape[1:], bool)
+    _, next_out = jax.vmap(lambda c, o: network.step(params, c, o, running))(carries, steps.next_obs)
+    before = jax.tree.map(lambda start, after: jnp.concatenate([start[None], after[:-1]]), carry, carries)
+    return before, out, next_out
 
 
 def chunks(carry: Tree, items: Tree, length: int) -> tuple[Tree, Tree]:
@@ -24,6 +38,31 @@ def chunks(carry: Tree, items: Tree, length: int) -> tuple[Tree, Tree]:
         return x.reshape(-1, *x.shape[2:])
 
     return jax.tree.map(lambda x: cut(x)[:, 0], carry), jax.tree.map(cut, items)
+
+
+def descend(
+    key: Key, loss: Callable[..., tuple[Array, dict[str, Array]]], batch: tuple[Tree, Tree], state: Any, config: Any,
+    direction: optax.GradientTransformation,
+) -> tuple[tuple[Tree, optax.OptState, Array], dict[str, Mean]]:  # fmt: skip
+    """Epochs of gradient steps on chunks (carry [M, ...], items [M, L, ...]).
+
+    loss: (params, hyper, carry [B, ...], items [L, B, ...]) -> (loss, metrics). What comes back is the new parameters,
+    optimiser state and count of gradient steps of `state`, and the metrics beside the learning rate.
+    """
+    hyper = state.config
+    steps_per_update = config.num_epochs * config.num_minibatches
+
+    def update(learnt: Any, batch: tuple[Tree, Tree]) -> tuple[Any, dict[str, Array]]:
+        params, optimiser, count = learnt
+        carry, items = batch[0], jax.tree.map(lambda x: x.swapaxes(0, 1), batch[1])
+        rate = learning_rate(hyper, count, steps_per_update)
+        params, optimiser, metrics = losses.gradient_step(
+            lambda p: loss(p, hyper, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
+        )
+        return (params, optimiser, trees.count_up(count, 1)), metrics | {"learning_rate": rate}
+
+    learnt = state.params, state.optimiser, state.gradient_steps
+    return epochs(key, batch, config.num_epochs, config.num_minibatches, update, learnt)
 
 
 def epochs(

@@ -10,7 +10,6 @@ params <- params - learning_rate * Adam(clip(grad(policy + value_coefficient * v
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -67,7 +66,6 @@ def ppo(
 ) -> Agent:
     """PPO over an actor-critic network, whose out is (policy outputs, value)."""
     distribution = distributions.head(action_space).distribution
-    steps_per_update = config.num_epochs * config.num_minibatches
 
     def init(key: Key, timestep: Timestep) -> State:
         params = network.init(key, timestep.obs)
@@ -87,9 +85,8 @@ def ppo(
         """The rollout with values, advantages and targets, in chunks: carries [M, ...] and items [M, L, ...]."""
         steps, hyper = rollouts.blank_invalid(rollout.steps), state.config
         obs, next_obs = (normalise(state.normalisers, o) for o in (steps.obs, steps.next_obs))
-        carries, (_, values) = network.unroll(state.params, rollout.carry, obs, steps.first)
-        running = jnp.zeros(steps.first.shape[1:], bool)
-        _, (_, next_values) = jax.vmap(lambda c, o: network.step(state.params, c, o, running))(carries, next_obs)
+        seen = steps._replace(obs=obs, next_obs=next_obs)
+        before, (_, values), (_, next_values) = on_policy.look(network, state.params, rollout.carry, seen)
         rewards, normalisers = scale_rewards(state.normalisers, steps, hyper.discount)
         advantages, targets = returns.gae(
             rewards, values, next_values, steps.terminated, steps.truncated, hyper.discount, hyper.trace_decay,
@@ -99,7 +96,6 @@ def ppo(
             obs, steps.first, steps.action, steps.extras["log_prob"], values, advantages, targets,
             steps.valid.astype(jnp.float32),
         )  # fmt: skip
-        before = jax.tree.map(lambda start, after: jnp.concatenate([start[None], after[:-1]]), rollout.carry, carries)
         return *on_policy.chunks(before, items, config.chunk_length), normalisers
 
     def loss(params: Tree, hyper: Config, carry: Tree, items: Item) -> tuple[Array, dict[str, Array]]:
@@ -120,22 +116,8 @@ def ppo(
         }
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        hyper = state.config
-
-        def update(learnt: Any, batch: tuple[Tree, Item]) -> tuple[Any, dict[str, Array]]:
-            params, optimiser, count = learnt
-            carry, items = batch[0], jax.tree.map(lambda x: x.swapaxes(0, 1), batch[1])
-            rate = hyper.learning_rate * jnp.maximum(1 - count / (hyper.total_updates * steps_per_update), 0.0)
-            params, optimiser, metrics = losses.gradient_step(
-                lambda p: loss(p, hyper, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
-            )
-            return (params, optimiser, trees.count_up(count, 1)), metrics | {"learning_rate": rate}
-
         carry, items, normalisers = estimate(state, rollout)
-        learnt = state.params, state.optimiser, state.gradient_steps
-        (params, optimiser, count), metrics = on_policy.epochs(
-            key, (carry, items), config.num_epochs, config.num_minibatches, update, learnt
-        )
-        return State(params, optimiser, hyper, count, normalisers), metrics
+        (params, optimiser, count), metrics = on_policy.descend(key, loss, (carry, items), state, config, direction)
+        return State(params, optimiser, state.config, count, normalisers), metrics
 
     return Agent(init, network.begin, act, learn)

@@ -11,12 +11,12 @@ keeps it stable is layer normalisation in the network (`layer_norm` of its setti
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, returns, spaces, trees
 from jaxrl.agents import on_policy, rollouts
+from jaxrl.agents.schedules import epsilon
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Tree
@@ -64,34 +64,28 @@ def pqn(
     """PQN over a network whose out is action values [..., n]."""
     if not isinstance(action_space, spaces.Discrete):
         raise UsageError(f"pqn needs a discrete action space, got {action_space}")
-    steps_per_update = config.num_epochs * config.num_minibatches
 
     def init(key: Key, timestep: Timestep) -> State:
         params, zero = network.init(key, timestep.obs), jnp.zeros((), jnp.int32)
         return State(params, direction.init(trees.ravel(params)[0]), trees.traced(config), zero, zero)
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Any]:
-        hyper, obs = state.config, timestep.obs
-        progress = jnp.minimum(state.env_steps / hyper.epsilon_steps, 1.0)
-        epsilon = hyper.epsilon_start + (hyper.epsilon_end - hyper.epsilon_start) * progress if explore else 0.0
-        carry, values = network.step(state.params, carry, obs, timestep.first)
-        return distributions.epsilon_greedy(key, values, epsilon, obs.legal).astype(action_space.dtype), carry, ()
+        carry, values = network.step(state.params, carry, timestep.obs, timestep.first)
+        action = distributions.epsilon_greedy(key, values, epsilon(state, explore), timestep.obs.legal)
+        return action.astype(action_space.dtype), carry, ()
 
     def estimate(state: State, rollout: Rollout) -> tuple[Tree, Item]:
         """The rollout with its targets, in chunks: carries [M, ...] and items [M, L, ...]."""
         steps, hyper = rollouts.blank_invalid(rollout.steps), state.config
-        carries, _ = network.unroll(state.params, rollout.carry, steps.obs, steps.first)
-        running = jnp.zeros(steps.first.shape[1:], bool)
-        _, values = jax.vmap(lambda c, o: network.step(state.params, c, o, running))(carries, steps.next_obs)
+        before, _, values = on_policy.look(network, state.params, rollout.carry, steps)
         targets = returns.lambda_returns(
             steps.reward * hyper.reward_scale, distributions.masked(values, steps.next_obs.legal).max(-1),
             steps.terminated, steps.truncated, hyper.discount, hyper.trace_decay, steps.valid,
         )  # fmt: skip
         items = Item(steps.obs, steps.first, steps.action, targets, steps.valid.astype(jnp.float32))
-        before = jax.tree.map(lambda start, after: jnp.concatenate([start[None], after[:-1]]), rollout.carry, carries)
         return on_policy.chunks(before, items, config.chunk_length)
 
-    def loss(params: Tree, carry: Tree, items: Item) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Tree, hyper: Config, carry: Tree, items: Item) -> tuple[Array, dict[str, Array]]:
         _, values = network.unroll(params, carry, items.obs, items.first)
         taken = jnp.arange(action_space.n) == items.action[..., None]  # a gather's gradient is a scatter, which is slow
         chosen = jnp.sum(jnp.where(taken, values, 0.0), -1)
@@ -99,22 +93,9 @@ def pqn(
         return error, {"loss": error, "q": losses.mean(chosen, items.weight)}
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        hyper = state.config
-
-        def update(learnt: Any, batch: tuple[Tree, Item]) -> tuple[Any, dict[str, Array]]:
-            params, optimiser, count = learnt
-            carry, items = batch[0], jax.tree.map(lambda x: x.swapaxes(0, 1), batch[1])
-            rate = hyper.learning_rate * jnp.maximum(1 - count / (hyper.total_updates * steps_per_update), 0.0)
-            params, optimiser, metrics = losses.gradient_step(
-                lambda p: loss(p, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
-            )
-            return (params, optimiser, trees.count_up(count, 1)), metrics | {"learning_rate": rate}
-
-        learnt = state.params, state.optimiser, state.gradient_steps
-        (params, optimiser, count), metrics = on_policy.epochs(
-            key, estimate(state, rollout), config.num_epochs, config.num_minibatches, update, learnt
-        )
+        batch = estimate(state, rollout)
+        (params, optimiser, count), metrics = on_policy.descend(key, loss, batch, state, config, direction)
         env_steps = trees.count_up(state.env_steps, rollout.steps.reward.size)
-        return State(params, optimiser, hyper, env_steps, count), metrics
+        return State(params, optimiser, state.config, env_steps, count), metrics
 
     return Agent(init, network.begin, act, learn)

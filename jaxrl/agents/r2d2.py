@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions, losses, returns, spaces, trees
-from jaxrl.agents import rollouts
+from jaxrl import distributions, losses, returns, spaces
+from jaxrl.agents import off_policy
+from jaxrl.agents.off_policy import State
+from jaxrl.agents.schedules import epsilon
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.errors import UsageError
-from jaxrl.statistics import Mean
-from jaxrl.types import Agent, Array, Buffer, Key, Network, Rollout, Timestep, Transition, Tree
+from jaxrl.types import Agent, Array, Buffer, Key, Network, Sample, Timestep, Transition, Tree
 
 
 class Config(NamedTuple):
@@ -48,18 +49,6 @@ class Config(NamedTuple):
     eta: float = 0.9
 
 
-class State(NamedTuple):
-    params: Tree
-    target: Tree
-    optimiser: optax.OptState
-    config: Config
-    buffer: Any
-    env_steps: Array  # int32
-    updates: Array  # int32: calls of learn
-    gradient_steps: Array  # int32
-    owed: Array  # float: the fraction of a gradient step that is still due
-
-
 def rescale(x: Array) -> Array:
     """h [...]: a large value in few units (Pohlen et al. 2018)."""
     return jnp.sign(x) * (jnp.sqrt(jnp.abs(x) + 1) - 1) + 1e-3 * x
@@ -84,18 +73,13 @@ def r2d2(
     squeeze, stretch = (rescale, restore) if config.rescaled else (lambda x: x, lambda x: x)
 
     def init(key: Key, timestep: Timestep) -> State:
-        params, zero = network.init(key, timestep.obs), jnp.zeros((), jnp.int32)
         actions = jnp.zeros(timestep.reward.shape, action_space.dtype)
         memory = buffer.init(example_rollout(timestep, actions, network.begin(actions.shape[0])))
-        optimiser, hyper = direction.init(trees.ravel(params)[0]), trees.traced(config)
-        return State(params, params, optimiser, hyper, memory, zero, zero, zero, jnp.zeros(()))
+        return off_policy.begin(network.init(key, timestep.obs), direction, config, memory)
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Tree]:
-        hyper = state.config
-        progress = jnp.minimum(state.env_steps / hyper.epsilon_steps, 1.0)
-        epsilon = hyper.epsilon_start + (hyper.epsilon_end - hyper.epsilon_start) * progress if explore else 0.0
         after, values = network.step(state.params, carry, timestep.obs, timestep.first)
-        action = distributions.epsilon_greedy(key, values, epsilon, timestep.obs.legal)
+        action = distributions.epsilon_greedy(key, values, epsilon(state, explore), timestep.obs.legal)
         return action.astype(action_space.dtype), after, carry  # which the window that begins here starts from
 
     def along(params: Tree, carry: Tree, early: Transition, late: Transition) -> tuple[Array, Array]:
@@ -110,13 +94,14 @@ def r2d2(
     def pick(values: Array, action: Array) -> Array:
         return jnp.take_along_axis(values, action[..., None], -1)[..., 0]
 
-    def loss(params: Tree, target: Tree, hyper: Config, items: Rollout, weights: Array) -> tuple[Array, Any]:
+    def loss(params: Tree, state: State, sample: Sample, keys: Key) -> tuple[Array, Any]:
+        items, hyper = sample.items, state.config
         early, late = (
             jax.tree.map(lambda x, part=part: x[part], items.steps)
             for part in (slice(config.burn_in), slice(config.burn_in, None))
         )
         values, ahead = along(params, items.carry, early, late)
-        target_ahead = along(target, items.carry, early, late)[1]
+        target_ahead = along(state.target, items.carry, early, late)[1]
         judge = distributions.masked(ahead if config.double else target_ahead, late.next_obs.legal)
         wanted = returns.n_step_returns(
             late.reward, stretch(pick(target_ahead, jnp.argmax(judge, -1))), late.terminated, late.truncated,
@@ -127,45 +112,9 @@ def r2d2(
         size = jnp.where(late.valid, jnp.abs(error), 0.0)
         average = jnp.sum(size, 0) / jnp.maximum(jnp.sum(late.valid, 0), 1)
         metrics = {
-            "loss": losses.mean(weights * losses.huber(error, hyper.huber_threshold), late.valid),
+            "loss": losses.mean(sample.weights * losses.huber(error, hyper.huber_threshold), late.valid),
             "q": losses.mean(chosen, late.valid),
         }
         return metrics["loss"], (metrics, hyper.eta * jnp.max(size, 0) + (1 - hyper.eta) * average)
 
-    def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:
-        hyper = state.config
-        sample = buffer.sample(state.buffer, jax.random.fold_in(key, i), hyper.discount)
-        rate = hyper.learning_rate * jnp.maximum(1 - state.updates / hyper.total_updates, 0.0)
-        params, optimiser, (metrics, priority) = losses.gradient_step(
-            lambda p: loss(p, state.target, hyper, sample.items, sample.weights),
-            state.params, state.optimiser, direction, rate, hyper.max_gradient_norm,
-        )  # fmt: skip
-        count = trees.count_up(state.gradient_steps, 1)
-        moved = jnp.where(count % config.target_period == 0, hyper.target_rate, 0.0)
-        target = jax.tree.map(lambda t, p: t + moved * (p - t), state.target, params)
-        memory = buffer.update(state.buffer, sample.indices, priority)
-        return state._replace(
-            params=params, target=target, optimiser=optimiser, gradient_steps=count, buffer=memory
-        ), metrics
-
-    def update(state: State, key: Key, num_steps: Array) -> tuple[State, dict[str, Mean]]:
-        """num_steps (traced) gradient steps on what the buffer holds."""
-
-        def body(i: Array, both: Any) -> Any:
-            state, metrics = gradient_step(i, both[0], key)
-            return state, jax.tree.map(jnp.add, both[1], metrics)
-
-        zeros = {"loss": jnp.zeros(()), "q": jnp.zeros(())}
-        state, totals = jax.lax.fori_loop(0, num_steps, body, (state, zeros))
-        return state, {name: Mean(total, num_steps) for name, total in totals.items()}
-
-    def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        rollout, count = rollout._replace(steps=rollouts.blank_invalid(rollout.steps)), rollout.steps.reward.size
-        memory = buffer.add(state.buffer, rollout)
-        owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
-        due = jnp.floor(owed).astype(jnp.int32)
-        state = state._replace(buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due)
-        state, metrics = update(state, key, due)
-        return state._replace(updates=trees.count_up(state.updates, 1)), metrics
-
-    return Agent(init, network.begin, act, learn)
+    return Agent(init, network.begin, act, off_policy.learner(buffer, direction, loss, config.target_period))
