@@ -165,7 +165,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=records.RESULTS / "planning.jsonl")
     arguments = parser.parse_args()
     seeds, rows = range(arguments.first_seed, arguments.first_seed + arguments.seeds), []
-    for name, study in [(name, STUDIES[name]) for name in arguments.studies or STUDIES]:
+    named = {name: (name, study) for name, study in STUDIES.items()}
+    for name, study in records.choose(named, arguments.studies):
         for line in map(judged, study(seeds)):
             records.append(arguments.results, {"study": name, "seeds": list(seeds)} | line | records.stamp())
             bar = "" if line["bar"] is None else f"{line['judged']}: {line['bar']:.4g}"

@@ -70,12 +70,13 @@ def over_estimation(result: Any, num_rows: int = 64, num_steps: int = 500) -> di
     Nothing cuts an episode here, since the estimate is of a world without a limit. Of the states of the first steps a
     return is summed to the episode's end or over 700 steps, which at a discount of 0.99 leave out less than 0.1 %.
     """
-    from jaxrl import returns, value_networks
+    from jaxrl import returns
+    from jaxrl.analyse_values import action_values
     from jaxrl.loop import collect
     from jaxrl.vectorize import vectorize
 
     settings, (_, adapted, agent, _) = result.settings, result.parts
-    network = value_networks.q_network(settings.network, adapted.action_space.n)
+    evaluate = action_values(result, result.agent_state(settings.seed))
     venv = vectorize(adapted._replace(max_steps=None), num_rows)
     roll = collect(agent, venv, num_steps + 700)
 
@@ -84,7 +85,7 @@ def over_estimation(result: Any, num_rows: int = 64, num_steps: int = 500) -> di
         env, timestep = venv.reset(reset_key, venv.params)
         *_, rollout, _ = roll(key, state, env, timestep, agent.begin(num_rows), venv.params, explore=False)
         steps, early = rollout.steps, slice(num_steps)
-        estimated = network.unroll(state.params, (), steps.obs, steps.first)[1].max(-1)
+        estimated = evaluate(state, steps.obs, steps.first).max(-1)
         nothing = jnp.zeros_like(steps.reward)
         obtained = returns.lambda_returns(
             steps.reward, nothing, steps.terminated, steps.truncated, state.config.discount, trace_decay=1.0

@@ -193,3 +193,4 @@ def _draw_figures(axes: Any, lines: list[dict[str, Any]], names: Sequence[str]) 
     means = [abs(mean(line["figures"][name])[0]) for line in lines for name in names]
     if max(means) > 30 * min(means):  # what diverged would hide all else
         axes.set_xscale("symlog")
+        axes.set_xlim(left=min(0.0, *(min(line["figures"][name]) for line in lines for name in names)))

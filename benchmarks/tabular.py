@@ -98,7 +98,7 @@ def random_walk(first_seed: int, runs: int) -> dict[str, Any]:
     """The root of the mean squared error over the 19 states, at the end of each episode; the mean of all of them."""
     env, curve, figures = envs.make("random_walk", num_states=19, left_reward=-1.0), {}, {}
     keys = jax.random.split(jax.random.key(first_seed), runs)
-    methods = {f"n = {n}": ("td_prediction", {"num_steps": n}) for n in NUM_STEPS}
+    methods = {f"n = {n}": ("td_prediction", {"backup_steps": n}) for n in NUM_STEPS}
     methods |= {f"lambda = {decay}": ("td_lambda", {"trace_decay": decay}) for decay in TRACE_DECAYS}
     for name, (algorithm, options) in methods.items():
         config = agents.default_config(algorithm)._replace(discount=1.0, **options)

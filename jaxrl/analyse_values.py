@@ -6,7 +6,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxrl import networks
 from jaxrl.agents import dqn, dqn_family, pqn, r2d2
 from jaxrl.agents.normalisers import normalise
 from jaxrl.agents.tabular import core, linear_sarsa
@@ -35,7 +34,7 @@ def action_values(result: Result, state: Tree) -> Evaluate:
         parts = dqn_family.parts(env, settings.network, config)
         return _along(parts.network, parts.head.values, lambda state, obs: normalise(state.normalisers, obs))
     if isinstance(config, pqn.Config):
-        network = networks.q_network(settings.network, num_actions)
+        network = q_network(settings.network, num_actions)
         return _along(network, lambda out, hyper: out / hyper.reward_scale)
     if isinstance(config, r2d2.Config):
         aggregate = AGGREGATIONS["mean"] if config.dueling else None

@@ -221,8 +221,3 @@ def remembering(network: Network, num_steps: int) -> Network:
 def actor_critic(settings: Settings, num_outputs: int, num_free: int = 0) -> Network:
     """out = (policy outputs [..., num_outputs + num_free], value [...])."""
     return build(settings, lambda mlp: ActorCritic(mlp(num_outputs, output_scale=0.01), mlp(1), num_free))
-
-
-def q_network(settings: Settings, num_actions: int) -> Network:
-    """out = action values [..., num_actions]."""
-    return build(settings, lambda mlp: mlp(num_actions))

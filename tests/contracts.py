@@ -9,16 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import agents, distributions, envs, loop, networks, transforms
+from jaxrl.envs.check import QUICK
 from jaxrl.envs.check_walk import Walk, wander
 from jaxrl.networks import Settings
 from jaxrl.types import Environment
 from jaxrl.vectorize import vectorize
 
-# The tables ask what a program computes, not how fast: without optimisation it compiles in half of the time.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
 
 def quick(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The tables ask what a program computes, not how fast: without optimisation it compiles in half of the time."""
     return jax.jit(function, compiler_options=QUICK)
 
 
@@ -149,16 +148,16 @@ ROWS = {
     "expected_sarsa, masked": Row(
         "expected_sarsa", _world("taxi", masked=True, max_steps=4), {"exploration": "boltzmann"}
     ),
-    "sarsa": Row("sarsa", _world("random_mdp"), {"num_steps": 1, "epsilon": 0.5, "exploration": "count_bonus"}),
-    "n_step_sarsa": Row("n_step_sarsa", _world("random_mdp", max_steps=5), {"num_steps": 3, "epsilon": 0.5}),
-    "tree_backup": Row("tree_backup", _world("random_mdp", max_steps=5), {"num_steps": 3, "epsilon": 0.5}),
-    "tree_backup, masked": Row("tree_backup", _world("taxi", masked=True, max_steps=4), {"num_steps": 2}),
+    "sarsa": Row("sarsa", _world("random_mdp"), {"backup_steps": 1, "epsilon": 0.5, "exploration": "count_bonus"}),
+    "n_step_sarsa": Row("n_step_sarsa", _world("random_mdp", max_steps=5), {"backup_steps": 3, "epsilon": 0.5}),
+    "tree_backup": Row("tree_backup", _world("random_mdp", max_steps=5), {"backup_steps": 3, "epsilon": 0.5}),
+    "tree_backup, masked": Row("tree_backup", _world("taxi", masked=True, max_steps=4), {"backup_steps": 2}),
     "sarsa_lambda": Row("sarsa_lambda", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
     "q_lambda": Row("q_lambda", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
     "q_lambda, masked": Row("q_lambda", _world("taxi", masked=True, max_steps=4), {"traces": "replacing"}),
     "monte_carlo": Row("monte_carlo", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
     "monte_carlo, masked": Row("monte_carlo", _world("taxi", masked=True, max_steps=4), {"visits": "every"}),
-    "td_prediction": Row("td_prediction", _world("random_mdp", max_steps=5), {"num_steps": 3}),
+    "td_prediction": Row("td_prediction", _world("random_mdp", max_steps=5), {"backup_steps": 3}),
     "td_prediction, masked": Row("td_prediction", _world("taxi", masked=True, max_steps=4)),
     "td_lambda": Row("td_lambda", _world("random_mdp", max_steps=5), {"traces": "replacing"}),
     "dyna_q": Row("dyna_q", _world("random_mdp", max_steps=5), {"planning_steps": 3, "epsilon": 0.5}),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import jaxrl
-from jaxrl import analyse, analyse_states, exact, experiment, networks, value_networks
+from jaxrl import analyse, analyse_states, exact, experiment, value_networks
 from jaxrl.command_line import main
 from jaxrl.types import Observation
 
@@ -119,7 +119,7 @@ def test_episodes_stand_in_for_a_world_without_states() -> None:
     assert (np.abs(states.features[opens]) <= 0.05).all()  # where CartPole begins
     jumps = np.abs(np.diff(states.features[:, 0]))  # the cart moves by 0.02 times its speed
     assert (jumps[~opens[1:]] <= 0.02 * np.abs(states.features[:-1, 1])[~opens[1:]] + 1e-5).all()
-    network = networks.q_network(result.settings.network, 2)
+    network = value_networks.q_network(result.settings.network, 2)
     out = network.step(state.params, (), Observation(jnp.asarray(states.features[:7])), jnp.ones(7, bool))[1]
     np.testing.assert_allclose(states.values[:7], out / 0.1, rtol=1e-4, atol=1e-4)
 

@@ -120,7 +120,7 @@ def test_thirty_two_seeds_start_in_one_program():
 
 def test_large_batches_are_small_ones():
     """However a batch is laid out: outputs and gradients are those of its rows, also under vmap."""
-    network = networks.q_network(Settings((8, 8)), 3)
+    network = networks.build(Settings((8, 8)), lambda mlp: mlp(3))
     obs = jax.random.normal(jax.random.key(0), (600, SIZE))
     params = network.init(jax.random.key(1), Observation(obs[:1]))
 

@@ -8,7 +8,7 @@ import optax
 import pytest
 from test_ppo import unit_steps
 
-from jaxrl import agents, envs, loop, networks, statistics
+from jaxrl import agents, envs, loop, statistics, value_networks
 from jaxrl.agents import pqn
 from jaxrl.envs.probes import counter
 from jaxrl.errors import UsageError
@@ -131,7 +131,7 @@ def test_the_learning_rate_falls_linearly(num_epochs, num_minibatches):
     env, num_updates = envs.make("chain"), 4
     num_steps = num_updates * num_epochs * num_minibatches
     config = pqn.Config(num_epochs, num_minibatches, learning_rate=0.5, total_updates=float(num_updates))
-    agent = pqn.pqn(networks.q_network(Settings(()), 1), env.action_space, config, unit_steps())
+    agent = pqn.pqn(value_networks.q_network(Settings(()), 1), env.action_space, config, unit_steps())
     trainer = loop.make_trainer(agent, vectorize(env, 3), 2)
     state, step = contracts.quick(trainer.init)(jax.random.key(0)), contracts.quick(trainer.step)
     weights, reported = [jax.tree.leaves(state.agent.params)[0].ravel()[0]], []
@@ -163,7 +163,7 @@ def test_epsilon_falls_with_environment_steps():
 
 def test_layer_norm_forgets_the_scale():
     """Without biases, ten times the input gives the same values, whether rows or columns hold the batch."""
-    plain, normal = (networks.q_network(Settings((16, 8), "relu", layer_norm=on), 3) for on in (False, True))
+    plain, normal = (value_networks.q_network(Settings((16, 8), "relu", layer_norm=on), 3) for on in (False, True))
     for rows in (4, 300):
         obs, first = Observation(jax.random.normal(jax.random.key(0), (rows, 5))), jnp.ones(rows, bool)
         params = normal.init(jax.random.key(1), obs)

@@ -51,8 +51,8 @@ def learner(name, num_rows, **config):
 @pytest.mark.parametrize(
     ("name", "config", "loops"),
     [
-        ("td_prediction", {"num_steps": 1}, lambda v, steps: n_step_loops(v, steps, 1)),
-        ("td_prediction", {"num_steps": 4}, lambda v, steps: n_step_loops(v, steps, 4)),
+        ("td_prediction", {"backup_steps": 1}, lambda v, steps: n_step_loops(v, steps, 1)),
+        ("td_prediction", {"backup_steps": 4}, lambda v, steps: n_step_loops(v, steps, 4)),
         ("td_lambda", {"trace_decay": DECAY}, lambda v, steps: lambda_loops(v, steps, False)),
         ("td_lambda", {"trace_decay": DECAY, "traces": "replacing"}, lambda v, steps: lambda_loops(v, steps, True)),
     ],
@@ -78,7 +78,7 @@ def test_one_row_follows_the_textbook(name, config, loops):
 
 
 @pytest.mark.parametrize(
-    ("module", "config"), [(td_prediction, {"num_steps": 3}), (td_lambda, {"trace_decay": 0.5})], ids=["n", "lambda"]
+    ("module", "config"), [(td_prediction, {"backup_steps": 3}), (td_lambda, {"trace_decay": 0.5})], ids=["n", "lambda"]
 )
 def test_a_given_policy_is_valued_exactly(module, config):
     """Eight of eight seeds know V of given probabilities to 0.1 (the worst error of 16 seeds: 0.05).
@@ -108,7 +108,7 @@ def test_four_steps_are_better_than_one():
     truth = jnp.arange(-9, 10) / 10
 
     def error(num_steps, rate):
-        config = td_prediction.Config(num_steps=num_steps, learning_rate=rate, discount=1.0)
+        config = td_prediction.Config(backup_steps=num_steps, learning_rate=rate, discount=1.0)
         agent = td_prediction.td_prediction(env.observation_space, env.action_space, config)
         trainer = loop.make_trainer(agent, vectorize(env, 1), 1)
 

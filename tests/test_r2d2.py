@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrl import agents, distributions, envs, loop, networks, value_networks
+from jaxrl import agents, distributions, envs, loop, value_networks
 from jaxrl.agents import r2d2
 from jaxrl.buffers.sequence import sequence
 from jaxrl.errors import UsageError
@@ -217,7 +217,7 @@ def test_a_new_cell_remembers_for_as_long_as_it_is_told(cell):
     obs, first = Observation(jnp.zeros((1, 3))), jnp.zeros(1, bool)
 
     def kept(memory):
-        network = networks.q_network(Settings((4,), cell=cell, cell_size=3, cell_memory=memory), 2)
+        network = value_networks.q_network(Settings((4,), cell=cell, cell_size=3, cell_memory=memory), 2)
         params = network.init(jax.random.key(0), obs)
         gates = params["cell"]["params"]  # the gates' biases alone: what is recurrent would drive the carry
         quiet = {name: gate | {"kernel": 0 * gate["kernel"]} for name, gate in gates.items()}

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import agents, envs, loop, networks, spaces, transforms, trees
+from jaxrl import agents, envs, loop, networks, spaces, transforms, trees, value_networks
 from jaxrl.agents import dqn, dqn_family, ppo, pqn, r2d2
 from jaxrl.agents.tabular import q_learning
 from jaxrl.buffers.sequence import sequence
@@ -103,7 +103,7 @@ def with_pqn():
         num_epochs=2, num_minibatches=1, discount=0.9, trace_decay=0.0, learning_rate=0.05, total_updates=400,
         max_gradient_norm=float("inf"),
     )  # fmt: skip
-    network = networks.q_network(LINEAR, 1)
+    network = value_networks.q_network(LINEAR, 1)
     env = envs.make("ring")
     return (
         env,
@@ -123,7 +123,7 @@ def with_r2d2():
         length=6, burn_in=3, dueling=False, rescaled=False, backup_steps=1, discount=0.9, learning_rate=0.05,
         total_updates=400, gradient_steps=3 / 3072, target_rate=0.2, max_gradient_norm=float("inf"),
     )  # fmt: skip
-    network = networks.q_network(LINEAR, 1)
+    network = value_networks.q_network(LINEAR, 1)
     env, buffer = envs.make("ring"), sequence(3072 * 32, 170, 9, stride=3)
     return (
         env,
@@ -156,10 +156,10 @@ PLANNING["dyna_q_plus"] = functools.partial(PLANNING["dyna_q_plus"], time_bonus=
 LEARNERS = {"r2d2": with_r2d2, "ppo": with_ppo, "dqn": with_dqn, "pqn": with_pqn, "q_learning": with_q_learning}
 LEARNERS |= PLANNING | {"linear_sarsa": with_linear_sarsa}
 AVERAGED = {"learning_rate": 1.0, "learning_rate_decay": 0.1}
-ONE_STEP = {"double_q_learning": {}, "expected_sarsa": {}, "sarsa": {"num_steps": 1}, "td_prediction": {}}
+ONE_STEP = {"double_q_learning": {}, "expected_sarsa": {}, "sarsa": {"backup_steps": 1}, "td_prediction": {}}
 LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in ONE_STEP.items()}
 MANY_STEPS = {  # whose mistakes lead elsewhere than those of one step
-    "n_step_sarsa": {"num_steps": 3}, "tree_backup": {"num_steps": 3}, "sarsa_lambda": {}, "q_lambda": {},
+    "n_step_sarsa": {"backup_steps": 3}, "tree_backup": {"backup_steps": 3}, "sarsa_lambda": {}, "q_lambda": {},
     "td_lambda": {}, "monte_carlo": {},
 }  # fmt: skip
 LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in MANY_STEPS.items()}

@@ -19,9 +19,9 @@ SHARED = {"learning_rate": STEP, "discount": DISCOUNT, "epsilon": EPSILON}
 FORMS = {  # name: (algorithm, config)
     "q_learning": ("q_learning", {}),
     "expected_sarsa": ("expected_sarsa", {}),
-    "sarsa": ("sarsa", {"num_steps": 1}),
-    "n_step_sarsa": ("n_step_sarsa", {"num_steps": 3}),
-    "tree_backup": ("tree_backup", {"num_steps": 3}),
+    "sarsa": ("sarsa", {"backup_steps": 1}),
+    "n_step_sarsa": ("n_step_sarsa", {"backup_steps": 3}),
+    "tree_backup": ("tree_backup", {"backup_steps": 3}),
     "sarsa_lambda": ("sarsa_lambda", {"trace_decay": DECAY}),
     "sarsa_lambda, replacing": ("sarsa_lambda", {"trace_decay": DECAY, "traces": "replacing"}),
     "q_lambda": ("q_lambda", {"trace_decay": DECAY}),
@@ -319,7 +319,7 @@ def test_exploration_that_plans_ahead_finds_the_deep_treasure(config, found):
         ("sarsa", {"ties": "last"}, "unknown ties 'last'"),
         ("q_lambda", {"traces": "dutch"}, "unknown kind of traces 'dutch'"),
         ("monte_carlo", {"visits": "last"}, "unknown visits 'last'"),
-        ("tree_backup", {"num_steps": 0}, "num_steps is 0"),
+        ("tree_backup", {"backup_steps": 0}, "backup_steps is 0"),
     ],
 )
 def test_what_is_not_known_is_refused(name, config, message):
@@ -333,7 +333,8 @@ def test_what_is_not_known_is_refused(name, config, message):
 
 OFF_POLICY = {"double_q_learning": {"learning_rate_decay": 0.1}, "q_lambda": {"trace_decay": 0.3}}
 ON_POLICY = {
-    "expected_sarsa": {}, "sarsa": {"num_steps": 1}, "n_step_sarsa": {"num_steps": 3}, "tree_backup": {"num_steps": 3},
+    "expected_sarsa": {}, "sarsa": {"backup_steps": 1}, "n_step_sarsa": {"backup_steps": 3},
+    "tree_backup": {"backup_steps": 3},
     "sarsa_lambda": {"trace_decay": 0.5}, "monte_carlo": {},
 }  # fmt: skip
 SEEDS = 8

@@ -54,7 +54,7 @@ def _r2d2(env: Environment, settings: networks.Settings, config: r2d2.Config) ->
 
 
 def _pqn(env: Environment, settings: networks.Settings, config: pqn.Config) -> Agent:
-    return pqn.pqn(networks.q_network(settings, env.action_space.n), env.action_space, config)
+    return pqn.pqn(value_networks.q_network(settings, env.action_space.n), env.action_space, config)
 
 
 ALGORITHMS = {
@@ -72,7 +72,7 @@ ALGORITHMS = {
 _RANGES = {  # the closed interval of every number that a config can hold, by its name
     "num_epochs": (1, math.inf), "num_minibatches": (1, math.inf), "chunk_length": (1, math.inf),
     "buffer_size": (1, math.inf), "batch_size": (1, math.inf), "learning_starts": (1, math.inf),
-    "backup_steps": (1, math.inf), "num_steps": (1, math.inf), "num_atoms": (2, math.inf),
+    "backup_steps": (1, math.inf), "num_atoms": (2, math.inf),
     "num_quantiles": (1, math.inf), "value_low": (-math.inf, math.inf), "value_high": (-math.inf, math.inf),
     "priority_exponent": (0, math.inf), "importance_start": (0, 1), "importance_updates": (1, math.inf),
     "munchausen": (0, 1), "munchausen_low": (-math.inf, 0), "target_period": (1, math.inf),

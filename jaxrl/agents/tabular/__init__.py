@@ -34,7 +34,7 @@ AGENTS: dict[str, Named] = {
     "double_q_learning": Named(double_q_learning.Config, double_q_learning.double_q_learning),
     "expected_sarsa": Named(expected_sarsa.Config, expected_sarsa.expected_sarsa),
     "sarsa": Named(
-        n_step_sarsa.Config, n_step_sarsa.n_step_sarsa, {"num_steps": 1}, "Sarsa (Rummery and Niranjan 1994)."
+        n_step_sarsa.Config, n_step_sarsa.n_step_sarsa, {"backup_steps": 1}, "Sarsa (Rummery and Niranjan 1994)."
     ),
     "n_step_sarsa": Named(n_step_sarsa.Config, n_step_sarsa.n_step_sarsa),
     "tree_backup": Named(tree_backup.Config, tree_backup.tree_backup),

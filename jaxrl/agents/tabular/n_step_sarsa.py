@@ -17,16 +17,16 @@ from jaxrl.types import Agent, Array, Observation
 
 @core.extend
 class Config(NamedTuple):
-    num_steps: int = 4  # n
+    backup_steps: int = 4  # n
 
 
 def n_step_sarsa(observation_space: Any, action_space: Any, config: Any = Config()) -> Agent:
-    at_least("num_steps", config.num_steps, 1)
+    at_least("backup_steps", config.backup_steps, 1)
     table, policy = core.shape("n_step_sarsa", observation_space, action_space), core.exploring(config)
 
     def following(state: State, obs: Observation, action: Array) -> Array:
         return state.values[obs.features, action]
 
     update = windows.multi_step(windows.pair, following, functools.partial(core.expected, policy))
-    begin = functools.partial(windows.begin, config.num_steps)
+    begin = functools.partial(windows.begin, config.backup_steps)
     return core.tabular(table, action_space, config, policy, update, begin)

@@ -13,7 +13,7 @@ from jaxrl.types import Agent, Array, Observation
 
 
 class Config(NamedTuple):
-    num_steps: int = 1  # n
+    backup_steps: int = 1  # n
     learning_rate: float = 0.1
     learning_rate_decay: float = 0.0  # the step is learning_rate / (1 + this * visits)
     discount: float = 0.99
@@ -22,12 +22,12 @@ class Config(NamedTuple):
 
 def td_prediction(observation_space: Any, action_space: Any, config: Config = Config(), policy: Any = None) -> Agent:
     """The policy: probabilities [S, A]; without it, any legal action alike."""
-    at_least("num_steps", config.num_steps, 1)
+    at_least("backup_steps", config.backup_steps, 1)
     table = core.shape("td_prediction", observation_space, action_space)[:1]
 
     def value(state: State, obs: Observation, action: Array | None = None) -> Array:
         return state.values[obs.features]
 
     update = windows.multi_step(windows.state_of, value, value)
-    begin = functools.partial(windows.begin, config.num_steps)
+    begin = functools.partial(windows.begin, config.backup_steps)
     return core.tabular(table, action_space, config, core.given(action_space.n, policy), update, begin)
