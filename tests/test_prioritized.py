@@ -103,7 +103,7 @@ def test_small_leaves_among_a_million_keep_their_share():
     places = jnp.float32(size // 2) + part * 0.01 * (size // 2)
     find = contracts.quick(sum_tree.find)
     drawn = {
-        use: np.asarray(find(tree, places, dither * use * module.COARSEST * whole)[0]) for use in (0.0, 1.0)
+        use: np.asarray(find(tree, places, dither * use * sum_tree.COARSEST * whole)[0]) for use in (0.0, 1.0)
     }  # fmt: skip
     different = {use: len(np.unique(found)) for use, found in drawn.items()}
     assert different[0.0] < 0.6 * different[1.0]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jaxrl import trees
 from jaxrl.buffers import storage
+from jaxrl.buffers.slots import pick
 from jaxrl.buffers.storage import Storage
 from jaxrl.buffers.uniform import uniform
 from jaxrl.errors import UsageError, at_least, unknown, within
@@ -51,8 +52,7 @@ def hindsight(
 
     def sample(state: Storage, key: Key, discount: Array | float) -> Sample:
         slot_key, goal_key = jax.random.split(key)
-        number = jax.random.bits(slot_key, (batch_size,)) % jnp.maximum(state.size, 1).astype(jnp.uint32)
-        slots = storage.held(state, number.astype(jnp.int32))
+        slots = pick(state, slot_key, batch_size)
         path = storage.read(state, storage.later(state, slots, jnp.arange(num_steps)[:, None]))
         draw = jax.random.uniform(goal_key, (batch_size + 1,))
         begin, end = _span(state, slots, max_steps, strategy)

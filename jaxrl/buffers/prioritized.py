@@ -6,7 +6,6 @@ w_i  = (size * P(i))^-b / max over the batch   b from importance_start to 1 over
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxrl import trees
@@ -15,8 +14,6 @@ from jaxrl.buffers.storage import Storage
 from jaxrl.buffers.uniform import smallest
 from jaxrl.errors import at_least, within
 from jaxrl.types import Array, Buffer, Key, Rollout, Sample
-
-COARSEST = 2.0**-24  # of a uniform float32
 
 
 class State(NamedTuple):
@@ -69,9 +66,7 @@ def prioritized(
         return Sample(storage.read_steps(state.storage, slots, num_steps, discount), slots, weights)
 
     def update(state: State, indices: Array, priorities: Array) -> State:
-        numbers = jnp.exp(priority_exponent * jnp.log(jnp.abs(priorities) + priority_floor))
-        numbers = jnp.where(jnp.isfinite(numbers), numbers, state.highest)
-        highest = jnp.maximum(state.highest, numbers.max())
+        numbers, highest = sum_tree.powers(priorities, priority_exponent, priority_floor, state.highest)
         tree = sum_tree.write(state.tree, indices, numbers)
         updates = trees.count_up(state.updates, 1)
         exponent = importance_start + (1 - importance_start) * jnp.minimum(updates / importance_updates, 1.0)
@@ -110,11 +105,7 @@ def weigh(state: State, numbers: Array, lowest: Array) -> Array:
 def draw(state: State, key: Key, count: int) -> tuple[Array, Array]:
     """(slots [B], their p^a [B]): one from each of B equal parts of the mass held."""
     held, start = masses(state)
-    whole = sum_tree.total(state.tree)
-    part, dither = jax.random.uniform(key, (2, count))
-    places = start + (jnp.arange(count) + part) / count * held
-    places = jnp.where(places >= whole, places - whole, places)
-    slots, numbers = sum_tree.find(state.tree, places, dither * COARSEST * whole)
+    slots, numbers = sum_tree.draw(state.tree, key, start, held, count)
     number = storage.number(state.storage, slots)  # rounding may lead beyond an end of what is held, by a hair
     slots = jnp.where(number < 0, storage.held(state.storage, jnp.zeros((), jnp.int32)), slots)
-    return slots, jnp.maximum(numbers, jnp.finfo(jnp.float32).tiny)
+    return slots, numbers

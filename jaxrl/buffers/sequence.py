@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.buffers import storage, sum_tree
-from jaxrl.buffers.prioritized import COARSEST
 from jaxrl.buffers.storage import Storage
 from jaxrl.buffers.uniform import smallest
 from jaxrl.errors import UsageError, at_least, within
@@ -95,10 +94,8 @@ def sequence(
     def update(state: State, indices: Array, priorities: Array) -> State:
         if priority_exponent is None:
             return state
-        numbers = jnp.exp(priority_exponent * jnp.log(jnp.abs(priorities) + priority_floor))
-        numbers = jnp.where(jnp.isfinite(numbers), numbers, state.highest)
-        tree = sum_tree.write(state.tree, indices, numbers)
-        return state._replace(tree=tree, highest=jnp.maximum(state.highest, numbers.max()))
+        numbers, highest = sum_tree.powers(priorities, priority_exponent, priority_floor, state.highest)
+        return state._replace(tree=sum_tree.write(state.tree, indices, numbers), highest=highest)
 
     def ready(state: State) -> Array:
         return storage.has_seen(state.steps, least) & (_windows(state.steps, length, stride)[1] > 0)
@@ -119,15 +116,12 @@ def _draw(state: State, key: Key, first: Array, count: Array, batch_size: int, s
     """(windows [B], their p^a [B]) of `count` blocks from the first on: one of each of B equal parts of their mass."""
     num_blocks, num_rows = _num_blocks(state.steps, stride), storage.sizes(state.steps)[1]
     begin, end = sum_tree.before(state.tree, jnp.stack([first, (first + count) % num_blocks]) * num_rows)
-    whole = sum_tree.total(state.tree)
-    mass = end - begin + jnp.where((first + count >= num_blocks) & (count > 0), whole, 0.0)
-    part, dither = jax.random.uniform(key, (2, batch_size))
-    places = begin + (jnp.arange(batch_size) + part) / batch_size * mass
-    places = jnp.where(places >= whole, places - whole, places)
-    windows, numbers = sum_tree.find(state.tree, places, dither * COARSEST * whole)
+    around = (first + count >= num_blocks) & (count > 0)
+    mass = end - begin + jnp.where(around, sum_tree.total(state.tree), 0.0)
+    windows, numbers = sum_tree.draw(state.tree, key, begin, mass, batch_size)
     outside = (windows // num_rows - first) % num_blocks >= count  # rounding may lead there, by a hair
     windows = jnp.where(outside, first * num_rows + windows % num_rows, windows)
-    return windows, jnp.maximum(numbers, jnp.finfo(jnp.float32).tiny)
+    return windows, numbers
 
 
 def _num_blocks(state: Storage, stride: int) -> int:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.buffers import packing, prioritized, storage
-from jaxrl.types import Array, Buffer, Key, Rollout, Sample
+from jaxrl.types import Array, Buffer, Key, Sample
 
 
 class Law(NamedTuple):
@@ -36,9 +36,6 @@ def sharded(buffer: Buffer, law: Law, axis_name: str) -> Buffer:
     the whole batch to each device; an index is device * C + slot. `update` gives every part what was dealt of it.
     """
 
-    def init(example: Rollout) -> Any:
-        return buffer.init(example)
-
     def sample(state: Any, key: Key, discount: Array | float) -> Sample:
         owner_key, draw_key = jax.random.split(key)
         me = jax.lax.axis_index(axis_name)
@@ -61,7 +58,7 @@ def sharded(buffer: Buffer, law: Law, axis_name: str) -> Buffer:
     def ready(state: Any) -> Array:
         return jax.lax.pmin(buffer.ready(state).astype(jnp.int32), axis_name) > 0
 
-    return Buffer(init, buffer.add, sample, update, ready)
+    return Buffer(buffer.init, buffer.add, sample, update, ready)
 
 
 def _capacity(state: Any) -> int:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.buffers.packing import Packed, num_columns
-from jaxrl.types import Array, Observation, Transition, Tree
+from jaxrl.types import Array, Key, Observation, Transition, Tree
 
 
 class Storage(NamedTuple):
@@ -56,6 +56,13 @@ def held(state: Storage, number: Array) -> Array:
     """The slots [...] of the transitions with these numbers [...]: 0 is the oldest held, size - 1 the newest."""
     capacity = sizes(state)[0]
     return (state.head - state.size + number + capacity) % capacity
+
+
+def pick(state: Storage, key: Key, count: int) -> Array:
+    """Slots int32 [B] of transitions held, each as likely as any other, with replacement."""
+    # A remainder favours no slot by more than C / 2^32 of its share.
+    number = jax.random.bits(key, (count,)) % jnp.maximum(state.size, 1).astype(jnp.uint32)
+    return held(state, number.astype(jnp.int32))
 
 
 def number(state: Storage, slots: Array) -> Array:

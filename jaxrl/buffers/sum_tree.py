@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.buffers.packing import once
-from jaxrl.types import Array
+from jaxrl.types import Array, Key
 
 CHILDREN = 16
+COARSEST = 2.0**-24  # of a uniform float32
 NOWHERE = 2**30  # a leaf that is beyond the end of every level, as its parents are
 Tree = list[Array]  # float32: the leaves, padded to whole nodes, and above them level by level up to one node
 
@@ -89,6 +90,27 @@ def find(tree: Tree, places: Array, dither: Array) -> tuple[Array, Array]:
         numbers = jnp.where(jnp.arange(CHILDREN)[:, None] == child, children, 0).sum(0)
         nodes = once(nodes * CHILDREN + child)
     return nodes, numbers
+
+
+def draw(tree: Tree, key: Key, start: Array, mass: Array, count: int) -> tuple[Array, Array]:
+    """(leaves [B], their numbers [B] > 0): one from each of B equal parts of a mass.
+
+    The mass begins where the sum before a leaf is `start`, and goes on around the tree's end. Rounding may lead beyond
+    an end of it, by a hair.
+    """
+    whole = total(tree)
+    part, dither = jax.random.uniform(key, (2, count))
+    places = start + (jnp.arange(count) + part) / count * mass
+    places = jnp.where(places >= whole, places - whole, places)
+    leaves, numbers = find(tree, places, dither * COARSEST * whole)
+    return leaves, jnp.maximum(numbers, jnp.finfo(jnp.float32).tiny)
+
+
+def powers(priorities: Array, exponent: float, floor: float, highest: Array) -> tuple[Array, Array]:
+    """((|p| + floor)^exponent [B], the highest number so far, which also stands for what is not finite)."""
+    numbers = jnp.exp(exponent * jnp.log(jnp.abs(priorities) + floor))
+    numbers = jnp.where(jnp.isfinite(numbers), numbers, highest)
+    return numbers, jnp.maximum(highest, numbers.max())
 
 
 def _children(level: Array, nodes: Array) -> Array:

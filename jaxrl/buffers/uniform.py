@@ -1,9 +1,9 @@
 """Uniform experience replay (Lin 1992): a ring that is written in place and read by gather."""
 
-import jax
 import jax.numpy as jnp
 
 from jaxrl.buffers import storage
+from jaxrl.buffers.slots import pick
 from jaxrl.buffers.storage import Storage, example_rollout
 from jaxrl.errors import UsageError, at_least
 from jaxrl.types import Array, Buffer, Key, Rollout, Sample
@@ -26,9 +26,7 @@ def uniform(
         return storage.init(example, capacity, max_ends)
 
     def sample(state: Storage, key: Key, discount: Array | float) -> Sample:
-        # A remainder favours no slot by more than C / 2^32 of its share.
-        number = jax.random.bits(key, (batch_size,)) % jnp.maximum(state.size, 1).astype(jnp.uint32)
-        slots = storage.held(state, number.astype(jnp.int32))
+        slots = pick(state, key, batch_size)
         return Sample(storage.read_steps(state, slots, num_steps, discount), slots, jnp.ones(batch_size))
 
     def update(state: Storage, indices: Array, priorities: Array) -> Storage:
