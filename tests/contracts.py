@@ -2,16 +2,18 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import rows_policies
+import rows_tabular
+import rows_values
 
 from jaxrl import agents, distributions, envs, loop, networks, transforms
 from jaxrl.envs.check import QUICK
 from jaxrl.envs.check_walk import Walk, wander
-from jaxrl.networks import Settings
 from jaxrl.types import Environment
 from jaxrl.vectorize import vectorize
 
@@ -114,116 +116,7 @@ def random_walk(env: Environment, key: Any, num_steps: int, num_rows: int) -> Wa
 # --- agents --------------------------------------------------------------------------------------------------------
 
 
-class Row(NamedTuple):
-    """An algorithm in one of its forms, as small as it can be."""
-
-    algorithm: str
-    make: Callable[[], Environment]
-    config: dict[str, Any] = {}
-    network: Settings = Settings(hidden=(8,))
-    num_envs: int = 4
-    rollout_length: int = 6
-
-
-def _world(name: str, **options: Any) -> Callable[[], Environment]:
-    return lambda: envs.make(name, **options)
-
-
-_DQN = {"buffer_size": 96, "batch_size": 16, "learning_starts": 48, "gradient_steps": 0.1, "learning_rate": 0.01}
-_R2D2 = _DQN | {"batch_size": 8, "length": 4, "stride": 2, "backup_steps": 2}
-_PPO = {"num_epochs": 2, "num_minibatches": 2, "learning_rate": 0.01}
-_PQN = {"num_epochs": 2, "num_minibatches": 2, "learning_rate": 0.01}
-_NORMALISED = _PPO | {"normalise_observations": True, "normalise_rewards": True}
-
-ROWS = {
-    "random": Row("random", _world("multi_discrete")),
-    "random, masked": Row("random", _world("masked_walk")),
-    "q_learning": Row("q_learning", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "q_learning, masked": Row("q_learning", _world("taxi", masked=True, max_steps=4), {"initial_value": 1.0}),
-    "double_q_learning": Row("double_q_learning", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "double_q_learning, masked, ties": Row(
-        "double_q_learning", _world("taxi", masked=True, max_steps=4), {"exploration": "ucb", "ties": "random"}
-    ),
-    "expected_sarsa": Row("expected_sarsa", _world("random_mdp", max_steps=5), {"exploration_decay": 0.1}),
-    "expected_sarsa, masked": Row(
-        "expected_sarsa", _world("taxi", masked=True, max_steps=4), {"exploration": "boltzmann"}
-    ),
-    "sarsa": Row("sarsa", _world("random_mdp"), {"backup_steps": 1, "epsilon": 0.5, "exploration": "count_bonus"}),
-    "n_step_sarsa": Row("n_step_sarsa", _world("random_mdp", max_steps=5), {"backup_steps": 3, "epsilon": 0.5}),
-    "tree_backup": Row("tree_backup", _world("random_mdp", max_steps=5), {"backup_steps": 3, "epsilon": 0.5}),
-    "tree_backup, masked": Row("tree_backup", _world("taxi", masked=True, max_steps=4), {"backup_steps": 2}),
-    "sarsa_lambda": Row("sarsa_lambda", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "q_lambda": Row("q_lambda", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "q_lambda, masked": Row("q_lambda", _world("taxi", masked=True, max_steps=4), {"traces": "replacing"}),
-    "monte_carlo": Row("monte_carlo", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "monte_carlo, masked": Row("monte_carlo", _world("taxi", masked=True, max_steps=4), {"visits": "every"}),
-    "td_prediction": Row("td_prediction", _world("random_mdp", max_steps=5), {"backup_steps": 3}),
-    "td_prediction, masked": Row("td_prediction", _world("taxi", masked=True, max_steps=4)),
-    "td_lambda": Row("td_lambda", _world("random_mdp", max_steps=5), {"traces": "replacing"}),
-    "dyna_q": Row("dyna_q", _world("random_mdp", max_steps=5), {"planning_steps": 3, "epsilon": 0.5}),
-    "dyna_q, masked": Row("dyna_q", _world("taxi", masked=True, max_steps=4), {"planning_steps": 2}),
-    "dyna_q_plus": Row("dyna_q_plus", _world("random_mdp", max_steps=5), {"planning_steps": 3}),
-    "dyna_q_plus, masked": Row("dyna_q_plus", _world("taxi", masked=True, max_steps=4), {"planning_steps": 2}),
-    "prioritised_sweeping": Row("prioritised_sweeping", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "prioritised_sweeping, masked": Row(
-        "prioritised_sweeping", _world("taxi", masked=True, max_steps=4), {"planning_steps": 2}
-    ),
-    "differential_sarsa": Row("differential_sarsa", _world("random_mdp", max_steps=5), {"epsilon": 0.5}),
-    "differential_sarsa, masked": Row(
-        "differential_sarsa", _world("taxi", masked=True, max_steps=4), {"learning_rate": 0.1}
-    ),
-    "linear_sarsa": Row("linear_sarsa", _world("counter", length=4), {"epsilon": 0.5}),
-    "linear_sarsa, masked, true online": Row(
-        "linear_sarsa", _world("masked_walk", length=4), {"tiles": 1, "tilings": 2, "true_online": True}
-    ),
-    "dqn": Row("dqn", _world("random_mdp", max_steps=5), _DQN),
-    "dqn, masked": Row("dqn", _world("masked_walk"), _DQN | {"target_period": 2, "target_rate": 1.0}),
-    "dqn, normalised": Row("dqn", _world("counter", length=4), _DQN | {"normalise_observations": True}),
-    "double_dqn": Row("double_dqn", _world("random_mdp", max_steps=5), _DQN),
-    "dueling_dqn": Row("dueling_dqn", _world("random_mdp", max_steps=5), _DQN),
-    "c51": Row("c51", _world("random_mdp", max_steps=5), _DQN | {"num_atoms": 5}),
-    "c51, double, dueling, masked": Row(
-        "c51", _world("masked_walk"),
-        _DQN | {"num_atoms": 5, "double": True, "dueling": True, "aggregation": "max", "backup_steps": 2},
-    ),
-    "prioritized_dqn": Row("prioritized_dqn", _world("random_mdp", max_steps=5), _DQN),
-    "rainbow": Row("rainbow", _world("random_mdp", max_steps=5), _DQN | {"num_atoms": 5}),
-    "rainbow, masked": Row("rainbow", _world("masked_walk"), _DQN | {"num_atoms": 5}),
-    "qr_dqn": Row("qr_dqn", _world("random_mdp", max_steps=5), _DQN | {"num_quantiles": 3}),
-    "iqn": Row("iqn", _world("random_mdp", max_steps=5), _DQN | {"num_quantiles": 3}),
-    "iqn, soft, noisy, dueling, masked": Row(
-        "iqn", _world("masked_walk"), _DQN | {"num_quantiles": 3, "soft": True, "noisy": True, "dueling": True}
-    ),
-    "munchausen_dqn": Row("munchausen_dqn", _world("random_mdp", max_steps=5), _DQN),
-    "her": Row("her", _world("bit_flipping", num_bits=3), _DQN),
-    "r2d2": Row(
-        "r2d2", _world("t_maze", length=1), _R2D2 | {"burn_in": 2}, Settings((8,), cell="gru", cell_size=4)
-    ),
-    "r2d2, lstm, masked": Row(
-        "r2d2", _world("masked_walk"),
-        _R2D2 | {"burn_in": 0, "double": False, "dueling": False, "rescaled": False, "prioritized": False},
-        Settings((8,), cell="lstm", cell_size=4, cell_memory=6),
-    ),
-    "ppo": Row("ppo", _world("random_mdp", max_steps=5), _PPO),
-    "ppo, one row": Row("ppo", _world("chain"), _PPO | {"num_minibatches": 1}, num_envs=1, rollout_length=1),
-    "ppo, normalised": Row("ppo", _world("counter", length=4), _NORMALISED),
-    "ppo, continuous": Row("ppo", _world("quadratic"), _PPO | {"normalise_observations": True}),
-    "ppo, multi-discrete": Row("ppo", _world("multi_discrete"), _PPO),
-    "ppo, masked": Row("ppo", _world("masked_walk", length=4), _PPO),
-    "ppo, gru": Row(
-        "ppo", _world("t_maze", length=1), _PPO | {"chunk_length": 3}, Settings((8,), cell="gru", cell_size=4)
-    ),
-    "pqn": Row("pqn", _world("random_mdp", max_steps=5), _PQN, Settings((8,), "relu", layer_norm=True)),
-    "pqn, masked": Row("pqn", _world("masked_walk", length=4), _PQN | {"epsilon_start": 0.5}),
-    "pqn, gru": Row(
-        "pqn", _world("t_maze", length=1), _PQN | {"chunk_length": 3},
-        Settings((8,), cell="gru", cell_size=4, layer_norm=True),
-    ),
-    "ppo, lstm, masked, normalised": Row(
-        "ppo", _world("masked_walk", length=4), _NORMALISED | {"chunk_length": 2},
-        Settings((8,), cell="lstm", cell_size=4),
-    ),
-}  # fmt: skip
+ROWS = rows_tabular.ROWS | rows_values.ROWS | rows_policies.ROWS
 LEARNERS = [name for name, row in ROWS.items() if row.algorithm != "random"]
 
 

@@ -172,11 +172,11 @@ def test_settings_survive_the_way_to_a_worker():
 
 
 def test_the_peer_is_told_the_same_settings_with_its_evaluation_off():
-    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.PPO_SMALL._asdict())))
+    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.training.PPO_SMALL._asdict())))
     assert (told["env"], told["num_envs"], told["num_steps"]) == ("CartPole-v1", 5, 100)
     assert (told["num_epochs"], told["num_minibatches"], told["learning_rate"]) == (5, 5, 7.5e-4)
     assert told["eval_freq"] == told["total_timesteps"] == 100_000 and told["skip_initial_evaluation"]
-    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.DQN._asdict())))
+    told = peer_worker(tasks.PEERS["rejax"]).configuration(json.loads(json.dumps(tasks.training.DQN._asdict())))
     assert (told["num_epochs"], told["batch_size"], told["buffer_size"], told["ddqn"]) == (5, 100, 50_000, False)
     assert told["exploration_fraction"] == 0.5 and told["polyak"] == pytest.approx(0.98)
 
@@ -256,7 +256,8 @@ def replayed(fast, slow, size):
     each = {"compile_seconds": 1.0, "bytes_per_transition": size}
     return {
         "capacities": {
-            str(tasks.SMALL_RING): each | {"microseconds": fast}, str(tasks.LARGE_RING): each | {"microseconds": slow},
+            str(tasks.worlds.SMALL_RING): each | {"microseconds": fast},
+            str(tasks.LARGE_RING): each | {"microseconds": slow},
         },
         "devices": 1, "versions": {"flashbax": "0.1.3"},
     }  # fmt: skip
@@ -278,7 +279,7 @@ def test_replay_is_judged_at_the_large_ring_and_by_its_growth(monkeypatch, tmp_p
     assert grows["ratio"] == pytest.approx(1.4) and not grows["passed"] and grows["peer"] == "jaxrl"
 
 
-def stepped(*speeds, compiled=1.0, rows=tasks.EVERY):
+def stepped(*speeds, compiled=1.0, rows=tasks.worlds.EVERY):
     figures = {"compile_seconds": compiled, "state_bytes": 8.0, "episode_steps": 9.0, "reward_per_step": 0.5}
     each = {str(n): figures | {"steps_per_second": v, "reused_starts": 0} for n, v in zip(rows, speeds, strict=True)}
     return {"rows": each, "devices": 1, "versions": {"navix": "0.7.4", "gymnax": "1.0.1"}}

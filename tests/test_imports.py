@@ -69,6 +69,8 @@ ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl.loop", "jaxrl.export"],
     ["jaxrl.run", "jaxrl.evaluate", "jaxrl.checkpoint", "jaxrl.backend", "jaxrl.for_gymnasium", "jaxrl.host_spaces"],
     ["jaxrl.for_gymnasium_vector", "jaxrl.for_pettingzoo", "jaxrl.host_rows"],
+    ["jaxrl.presets.preset"],
+    ["jaxrl.presets.policies", "jaxrl.presets.tabular", "jaxrl.presets.values"],
     ["jaxrl.datasets", "jaxrl.policy", "jaxrl.presets", "jaxrl.settings", "jaxrl.host_parallel"],
     ["jaxrl.host", "jaxrl.for_minari"],
     ["jaxrl.overrides", "jaxrl.run_folder", "jaxrl.plots", "jaxrl.progress"],

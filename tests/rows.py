@@ -1,0 +1,23 @@
+"""What a row of the contract table of agents says."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxrl import envs
+from jaxrl.networks import Settings
+from jaxrl.types import Environment
+
+
+class Row(NamedTuple):
+    """An algorithm in one of its forms, as small as it can be."""
+
+    algorithm: str
+    make: Callable[[], Environment]
+    config: dict[str, Any] = {}
+    network: Settings = Settings(hidden=(8,))
+    num_envs: int = 4
+    rollout_length: int = 6
+
+
+def world(name: str, **options: Any) -> Callable[[], Environment]:
+    return lambda: envs.make(name, **options)
