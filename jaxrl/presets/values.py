@@ -38,6 +38,19 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         )
         for name in ("dqn", "double_dqn", "dueling_dqn", "prioritized_dqn")
     },
+    **{
+        (name, "cartpole"): Preset(
+            "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=8, rollout_length=1,
+            config=SMALL | {
+                "batch_size": 128, "gradient_steps": 0.25, "learning_rate": 1e-3, "backup_steps": 3,
+            } | parts,
+            network={"hidden": (128, 128), "activation": "silu"},
+        )
+        for name, parts in {
+            "c51": {"value_low": 0.0, "value_high": 100.0}, "qr_dqn": {"num_quantiles": 16, "huber_threshold": 1.0},
+            "rainbow": {"value_low": 0.0, "value_high": 100.0, "importance_updates": 25_000},
+        }.items()
+    },
     ("dqn", "mountain_car"): Preset(
         "tuned here on seeds 0 to 29", num_steps=60_000, num_envs=8, rollout_length=1,
         config=SMALL | {"learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05},
