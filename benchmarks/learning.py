@@ -133,14 +133,14 @@ def main() -> None:
     named = {task.name: task for task in tasks.LEARNING}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(named))
-    parser.add_argument("--seeds", type=int, default=tasks.SEEDS)
+    parser.add_argument("--seeds", type=int, help="instead of each task's own number")
     parser.add_argument("--first-seed", type=int, default=tasks.FIRST_SEED, help="tune on seeds below the default one")
     parser.add_argument("--results", type=Path, default=records.RESULTS / "learning.jsonl")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)  # the seconds of compilation are those of a first start
     rows = []
     for task in records.choose(named, arguments.tasks):
-        line = run(task, arguments.seeds, arguments.first_seed)
+        line = run(task, arguments.seeds or task.num_seeds, arguments.first_seed)
         records.append(arguments.results, line | records.stamp())
         rows.append(row(line))
         print(" | ".join(rows[-1]), file=sys.stderr)

@@ -21,7 +21,9 @@ KEEP = "results"  # the entry of a picture's metadata that names the results it 
 
 def judged(lines: Lines) -> Lines:
     """The lines of the judging seeds, by what comes before them: what was tried on other seeds is no result."""
-    return {key[:-2]: line for key, line in lines.items() if key[-2:] == (tasks.FIRST_SEED, tasks.SEEDS)}
+    wanted = {task.name: task.num_seeds for task in tasks.LEARNING}
+    own = {key: (tasks.FIRST_SEED, wanted.get(key[0], tasks.SEEDS)) for key in lines}
+    return {key[:-2]: line for key, line in lines.items() if key[-2:] == own[key]}
 
 
 def studied(results: Path) -> Lines:
@@ -38,14 +40,14 @@ def studied(results: Path) -> Lines:
 
 
 def learning_table(lines: Lines) -> str:
-    heads = ("task", "steps", "score (95 % interval)", "interquartile mean", "bar", "met", "published")
+    heads = ("task", "steps x seeds", "score (95 % interval)", "interquartile mean", "bar", "met", "published")
     rows = []
     for task in tasks.LEARNING:
         if line := lines.get((task.name,)):
             score = f"{line['mean']:.4g} ({line['low']:.4g} to {line['high']:.4g})"
             bar = {"higher": "at least ", "lower": "at most "}[line["better"]] if line["judged"] == "mean" else "each "
             published = f"{line['published']}, {line['source']}"
-            steps = f"{line['num_steps']:,}"
+            steps = f"{line['num_steps']:,} x {line['num_seeds']}"
             met = "yes" if line["passed"] else "no"
             rows.append((task.name, steps, score, f"{line['iqm']:.4g}", f"{bar}{line['bar']:.4g}", met, published))
     return records.table(heads, rows) + "\n\n" + footer(lines)

@@ -113,7 +113,7 @@ def test_a_learning_task_is_complete(task):
     assert task.tolerance > 0 if exactly else task.tolerance == 0, "a sum of floats is never exact"
     assert not task.control or any(task.control == other.name and other.better == "lower" for other in tasks.LEARNING)
     assert task.algorithm in agents.names() and task.environment in envs.names()
-    options = {"num_steps": task.num_steps, "num_seeds": tasks.SEEDS, "seed": tasks.FIRST_SEED, **task.options}
+    options = {"num_steps": task.num_steps, "num_seeds": task.num_seeds, "seed": tasks.FIRST_SEED, **task.options}
     settings = experiment.resolve(task.algorithm, task.environment, options)
     assert settings.num_updates * settings.steps_per_update <= task.num_steps
     assert settings.seeds == list(range(1000, 1010))

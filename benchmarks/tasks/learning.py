@@ -22,4 +22,5 @@ class LearningTask(NamedTuple):
     statistic: str = "return"  # mean return, or a measure of the environment; "exact return" is not sampled
     episodes: int = 100  # of each seed, from start states that all seeds share
     options: dict[str, Any] = {}  # what `jaxrl.train` is told beside the preset
+    num_seeds: int = SEEDS  # fewer for what takes hours
     control: str = ""  # the task that trains the same without the part under test

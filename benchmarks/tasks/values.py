@@ -27,6 +27,17 @@ TASKS = (
             ("rainbow", "none at this budget", "our target"),
         )
     ),
+    *(
+        LearningTask(
+            f"{algorithm}-{game}-1m", algorithm, game, 1_000_000, bar, published, "MinAtar, sticky actions",
+            num_seeds=2,
+        )
+        for algorithm, game, bar, published in (
+            ("dqn", "breakout", 9.0, "9 at 1M (30 seeds)"), ("dqn", "freeway", 40.0, "47.5 at 1M (30 seeds)"),
+            ("rainbow", "breakout", 9.0, "9 at 1M (30 seeds, DQN)"),
+            ("rainbow", "freeway", 40.0, "47.5 at 1M (30 seeds, DQN)"),
+        )
+    ),
     LearningTask("dqn-acrobot-100k", "dqn", "acrobot", 100_000, -80.0, "-76.6 (1 run)", "RL Baselines3 Zoo"),
     LearningTask(
         "dqn-mountain-car-60k", "dqn", "mountain_car", 60_000, -115.0, "-101 at 120k (1 run)", "RL Baselines3 Zoo",

@@ -33,10 +33,15 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     **{
         (name, "cartpole"): Preset(
             "tuned here on seeds 0 to 11", num_steps=50_000, num_envs=8, rollout_length=1,
-            config=SMALL | {"batch_size": 128, "gradient_steps": 1.0, "learning_rate": 1e-3, "backup_steps": 3},
+            config=SMALL | {
+                "batch_size": 128, "gradient_steps": 1.0, "learning_rate": 1e-3, "backup_steps": 3,
+            } | parts,
             network={"hidden": (128, 128), "activation": "silu"},
         )
-        for name in ("dqn", "double_dqn", "dueling_dqn", "prioritized_dqn")
+        for name, parts in {
+            "dqn": {}, "double_dqn": {}, "dueling_dqn": {},
+            "prioritized_dqn": {"priority_exponent": 0.4, "importance_updates": 50_000},
+        }.items()
     },
     **{
         (name, "cartpole"): Preset(
@@ -51,17 +56,37 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
             "rainbow": {"value_low": 0.0, "value_high": 100.0, "importance_updates": 25_000},
         }.items()
     },
+    **{  # one gradient step for 16 steps of the game, where the source takes 16
+        (name, game): Preset(
+            "Young and Tian 2019 (MinAtar), with fewer gradient steps", num_steps=1_000_000, num_envs=32,
+            rollout_length=2,
+            config=parts | {
+                "buffer_size": 100_032, "batch_size": 64, "learning_starts": 5_000, "target_rate": 0.01,
+                "backup_steps": 3, "learning_rate": 5e-4, "gradient_steps": 0.0625,
+            },
+            network={"hidden": (128,), "activation": "relu", "channels": (16,)},
+        )
+        for name, parts in {
+            "dqn": {"double": True, "epsilon_steps": 100_000.0, "epsilon_end": 0.02},
+            "rainbow": {"value_low": 0.0, "value_high": 20.0, "importance_updates": 60_000},
+        }.items()
+        for game in ("breakout", "freeway")
+    },
     ("dqn", "mountain_car"): Preset(
-        "tuned here on seeds 0 to 29", num_steps=60_000, num_envs=8, rollout_length=1,
-        config=SMALL | {"learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05},
+        "tuned here on seeds 0 to 55", num_steps=60_000, num_envs=8, rollout_length=1,
+        config=SMALL | {
+            "batch_size": 128, "learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05,
+            "epsilon_steps": 20_000.0,
+        },
         network={"hidden": (64, 64), "activation": "silu", "reach": 3.0},
     ),
     ("dqn", "acrobot"): Preset(
-        "tuned here on seeds 20 to 29", num_steps=100_000, num_envs=8, rollout_length=1,
+        "tuned here on seeds 20 to 55", num_steps=100_000, num_envs=8, rollout_length=1,
         config=SMALL | {
-            "learning_rate": 2e-3, "gradient_steps": 0.25, "target_rate": 0.05, "backup_steps": 3, "epsilon_end": 0.02,
+            "buffer_size": 100_000, "batch_size": 512, "learning_rate": 2e-3, "gradient_steps": 0.25,
+            "target_rate": 0.05, "backup_steps": 3, "epsilon_end": 0.02,
         },
-        network={"hidden": (64, 64), "activation": "silu"},
+        network={"hidden": (64, 64), "activation": "silu", "layer_norm": True},
     ),
     ("pqn", "cartpole"): Preset(
         "random search here on seeds 0 to 85", num_steps=250_000, num_envs=32, rollout_length=32,
