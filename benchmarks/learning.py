@@ -31,7 +31,7 @@ def judge(task: LearningTask, scores: Any) -> dict[str, Any]:
     low, high = (float(end) for end in (statistics.bootstrap_interval(values) if finite else (np.nan, np.nan)))
     reaching = int(np.sum(values >= task.bar - task.tolerance))
     if task.judged == "every seed":
-        passed = reaching == len(values)
+        passed = reaching >= len(values) - task.exceptions
     else:
         passed = low >= task.bar if task.better == "higher" else high <= task.bar
     return {

@@ -141,7 +141,7 @@ TARGETS: dict[str, dict[str, Any]] = {
 PQN: dict[str, Any] = {
     "num_envs": 32, "rollout_length": 32,
     "config": spelt_out(pqn.Config, num_minibatches=8, learning_rate=1e-3),
-    "network": networks.Settings((64, 64), "relu", layer_norm=True)._asdict(),
+    "network": networks.Settings((64, 64), "relu", normalisation="layer")._asdict(),
 }  # fmt: skip
 ROOMS = {"max_steps": 100}
 COPIED: dict[str, Any] = {"target_rate": 1.0, "target_period": 25}

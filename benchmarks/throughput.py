@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ from tasks import Peer, RepeatTask, ReplayTask, SpeedTask, StartTask, SteppingTa
 
 HERE = Path(__file__).parent
 LIMIT = 1800.0  # seconds for a worker
-KEYS = {tasks.FASTER: "steps_per_second", tasks.COMPILES.metric: "compile_seconds"}
+FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {  # of what a worker prints
+    tasks.FASTER: lambda run: run["steps_per_second"],
+    tasks.COMPILES.metric: lambda run: run["compile_seconds"],
+    tasks.SOONER.metric: lambda run: run["compile_seconds"] + run["steps"] / run["steps_per_second"],
+}
 
 
 def peer_python(peer: Peer, folder: Path) -> Path:
@@ -83,7 +88,7 @@ def compare(task: SpeedTask, repeats: int, folder: Path) -> list[dict[str, Any]]
     }  # fmt: skip
     lines = []
     for bar in task.bars:
-        my_runs, their_runs = ([run[KEYS[bar.metric]] for run in side] for side in (mine, other))
+        my_runs, their_runs = ([FIGURES[bar.metric](run) for run in side] for side in (mine, other))
         lines.append(both | judge(my_runs, their_runs, bar))
     return lines
 

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import spaces
@@ -71,7 +70,7 @@ def _check_record(env: Any) -> None:
         value = getattr(env, field)
         if value is not None and (not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1):
             raise fault(f"{field} is {value!r}", "None or a whole number from 1", f"correct the field {field}")
-    if env.legal_actions is not None and not isinstance(env.action_space, spaces.Discrete):
+    if env.legal_actions is not None and not isinstance(env.action_space, spaces.Discrete | spaces.MultiDiscrete):
         raise fault(f"legal_actions with actions in {env.action_space}", "Discrete actions", "leave the mask out")
     for path, leaf in jax.tree.leaves_with_path(env.params):
         if np.asarray(leaf).dtype.kind not in "biuf":
@@ -90,8 +89,9 @@ def _check_structure(env: Environment) -> tuple[Traced, Traced]:
     legal = () if env.legal_actions is None else trace("legal_actions", env.legal_actions, start[0], params).out
     agents = () if env.num_agents is None else (env.num_agents,)
     if env.legal_actions is not None:
-        expect("legal_actions gives", legal, (*agents, env.action_space.n), np.bool_, "one flag per action")
-    action = jax.eval_shape(lambda k: random_action(env, k, jnp.ones((*agents, 1), bool)), key)
+        size = int(np.sum(getattr(env.action_space, "sizes", None) or env.action_space.n))
+        expect("legal_actions gives", legal, (*agents, size), np.bool_, "one flag per action")
+    action = jax.eval_shape(lambda k, legal: random_action(env, k, legal), key, legal)
     step = trace("step", env.step, key, start[0], action, params)
     after = step.out
     if type(after) is not tuple or len(after) != 4:

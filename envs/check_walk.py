@@ -57,7 +57,11 @@ def wander(env: Environment, key: Key, params: Tree, num_steps: int, num_rows: i
 def random_action(env: Environment, key: Key, legal: Any = ()) -> Any:
     """An action of the space that the mask bool [n] allows; of several agents, [A] of them."""
     if env.legal_actions is not None:
-        return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf)).astype(env.action_space.dtype)
+        parts = spaces.legal_parts(env.action_space, legal)
+        keys = jax.random.split(key, len(parts)) if len(parts) > 1 else [key]
+        drawn = [jax.random.categorical(k, jnp.where(part, 0.0, -jnp.inf)) for k, part in zip(keys, parts, strict=True)]
+        several = isinstance(env.action_space, spaces.MultiDiscrete)
+        return (jnp.stack(drawn, -1) if several else drawn[0]).astype(env.action_space.dtype)
     if env.num_agents is None:
         return spaces.sample(env.action_space, key)
     return jax.vmap(functools.partial(spaces.sample, env.action_space))(jax.random.split(key, env.num_agents))
@@ -74,7 +78,7 @@ def check_values(env: Environment, walk: Walk) -> None:
     if not np.isfinite(reward).all():
         advice = "look for a division by 0, a logarithm of 0 or an overflow"
         raise fault(f"the reward is {reward[~np.isfinite(reward)][0]} after some step", "a finite number", advice)
-    if env.legal_actions is not None and not np.asarray(walk.legal).any(-1).all():
+    if env.legal_actions is not None and np.asarray(spaces.none_legal(env.action_space, walk.legal)).any():
         where = "legal_actions allows nothing in some state that play goes on from"
         raise fault(where, "at least one legal action", "allow one (an extra action that waits, if need be)")
     for name, value in walk.measures.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxrl.agents import dqn, dqn_family, pqn, r2d2
+from jaxrl.agents import curiosity, dqn, dqn_family, pqn, r2d2
 from jaxrl.agents.normalisers import normalise
 from jaxrl.agents.tabular import core, linear_sarsa
 from jaxrl.errors import UsageError
@@ -24,6 +24,9 @@ def action_values(result: Result, state: Tree) -> Evaluate:
     """How the run's agent values actions; a UsageError where it does not."""
     settings, env = result.settings, result.parts.adapted
     config, num_actions = settings.config, getattr(env.action_space, "n", 0)
+    if isinstance(state, curiosity.State):
+        inner = action_values(result, state.agent)
+        return lambda state, obs, first: inner(state.agent, obs, first)
     if isinstance(state, core.State) and state.values.ndim > 1:
         return lambda state, obs, first: core.look_up(state, obs).values
     if isinstance(config, linear_sarsa.Config):

@@ -31,21 +31,26 @@ class Head(NamedTuple):
 def head(action_space: spaces.Space) -> Head:
     """The usual head: categorical for Discrete, one categorical per entry for MultiDiscrete, Gaussian for a Box.
 
-    `legal` is bool [..., num_outputs]. A Gaussian takes its mean and deviation in units of the bounds (mean 0 is the
-    middle, 1 the upper bound; plain units where a bound is infinite). Its log deviations are the free outputs, and a
-    sample may lie outside the bounds.
+    `legal` is bool [..., num_outputs]; one without a legal action, for an entry, is refused where the mask is known,
+    and inside of a compiled program leaves all actions alike. A Gaussian takes its mean and deviation in units of the
+    bounds (mean 0 is the middle, 1 the upper bound; plain units where a bound is infinite). Its log deviations are the
+    free outputs, and a sample may lie outside the bounds. Noise in units of the deviation may stand behind the outputs
+    of both Gaussian heads: every sample is then made of it (see `network_transforms.with_held_noise`).
     """
     _distrax("Categorical")  # its import takes a third of a second, which should not count as compilation
     match action_space:
         case spaces.Discrete(n=n):
-            return Head(n, 0, lambda outputs, legal=None: _categorical(masked(outputs, legal), action_space))
+            return _discrete_head(action_space, n, _categorical)
         case spaces.MultiDiscrete(sizes=sizes):
-            return Head(sum(sizes), 0, lambda outputs, legal=None: _categoricals(masked(outputs, legal), action_space))
+            return _discrete_head(action_space, sum(sizes), _categoricals)
     low, high, _ = _bounds(action_space)
     middle, half_range = (low + high) / 2, (high - low) / 2
 
-    def normal(mean: Array, log_std: Array) -> Any:
-        return _distrax("LogStddevNormal")(middle + half_range * mean, log_std + np.log(half_range))
+    def normal(mean: Array, log_std: Array, noise: Array | None = None) -> Any:
+        mean, log_std = middle + half_range * mean, log_std + np.log(half_range)
+        if noise is None:
+            return _distrax("LogStddevNormal")(mean, log_std)
+        return _distrax("LogStddevNormal", _HeldNormal)(mean, log_std, noise)
 
     return _gaussian_head(action_space, math.prod(action_space.shape), normal)
 
@@ -59,9 +64,9 @@ def squashed_head(action_space: spaces.Space, min_log_std: float = -20.0, max_lo
     if not given.all():
         raise UsageError(f"a squashed policy needs finite bounds, low < high, for every action, but got {action_space}")
 
-    def squashed(mean: Array, log_std: Array) -> Any:
+    def squashed(mean: Array, log_std: Array, noise: Array | None = None) -> Any:
         log_std = jnp.clip(log_std, min_log_std, max_log_std)
-        return _distrax("Distribution", _SquashedNormal)(mean, log_std, low, high)
+        return _distrax("Distribution", _SquashedNormal)(mean, log_std, low, high, noise)
 
     return _gaussian_head(action_space, 0, squashed)
 
@@ -73,6 +78,7 @@ def masked(values: Array, legal: Array | None) -> Array:
 
 def epsilon_greedy(key: Key, values: Array, epsilon: Array | float, legal: Array | None = None) -> Array:
     """Actions [...] of values [..., n]: the best (the first of equals), with probability epsilon any legal one."""
+    spaces.refuse_none_legal(spaces.Discrete(values.shape[-1]), legal)
     legal = jnp.ones_like(values, bool) if legal is None else legal
     explore, rank = jax.random.uniform(key, (2, *values.shape[:-1]))
     num_before = jnp.cumsum(legal, axis=-1)  # of legal actions, up to and with each
@@ -97,14 +103,24 @@ def _bounds(space: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.where(given, low, -1), np.where(given, high, 1), given
 
 
-def _gaussian_head(space: Any, num_free: int, elementwise: Callable[[Array, Array], Any]) -> Head:
-    """Outputs [..., 2 d] -> mean and log deviation [..., *shape] -> `elementwise` over them, as one event."""
+def _gaussian_head(space: Any, num_free: int, elementwise: Callable[..., Any]) -> Head:
+    """Outputs [..., 2 d or 3 d] -> mean, log deviation, noise [..., *shape] -> `elementwise` of them, as one event."""
+    size = math.prod(space.shape)
 
     def distribution(outputs: Array, legal: None = None) -> Any:
-        parameters = (x.reshape(*x.shape[:-1], *space.shape) for x in jnp.split(outputs, 2, axis=-1))
+        parts = jnp.split(outputs, outputs.shape[-1] // size, axis=-1)
+        parameters = (x.reshape(*x.shape[:-1], *space.shape) for x in parts)
         return _distrax("Independent")(elementwise(*parameters), len(space.shape))
 
-    return Head(2 * math.prod(space.shape) - num_free, num_free, distribution)
+    return Head(2 * size - num_free, num_free, distribution)
+
+
+def _discrete_head(space: Any, num_outputs: int, kind: Callable[[Array, Any], Any]) -> Head:
+    def distribution(outputs: Array, legal: Array | None = None) -> Any:
+        spaces.refuse_none_legal(space, legal)
+        return kind(masked(outputs, legal), space)
+
+    return Head(num_outputs, 0, distribution)
 
 
 def _categorical(logits: Array, space: Any) -> Any:
@@ -178,13 +194,33 @@ def _cumulative(probabilities: Array) -> Array:
     return jax.lax.cummax(sums, axis=sums.ndim - 1)
 
 
+class _HeldNormal:
+    """distrax's, of which every sample is the mean and a given multiple of the deviation."""
+
+    loc: Array
+    scale: Array
+
+    def __init__(self, loc: Array, log_scale: Array, noise: Array) -> None:
+        super().__init__(loc, log_scale)  # type: ignore[call-arg]
+        self._noise = noise
+
+    def _sample_n(self, key: Key, n: int) -> Array:
+        return jnp.broadcast_to(self.loc + self.scale * self._noise, (n, *self.loc.shape))
+
+    def _sample_n_and_log_prob(self, key: Key, n: int) -> tuple[Array, Array]:
+        sample = self._sample_n(key, n)
+        return sample, self.log_prob(sample)  # type: ignore[attr-defined]
+
+
 class _SquashedNormal:
     """low + (high - low) (1 + tanh(u)) / 2 with u ~ N(mean, exp(log_std)^2), elementwise."""
 
     event_shape = ()
 
-    def __init__(self, mean: Array, log_std: Array, low: np.ndarray, high: np.ndarray) -> None:
-        self._mean, self._log_std, self._low, self._high = mean, log_std, low, high
+    def __init__(
+        self, mean: Array, log_std: Array, low: np.ndarray, high: np.ndarray, noise: Array | None = None
+    ) -> None:
+        self._mean, self._log_std, self._low, self._high, self._noise = mean, log_std, low, high, noise
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -204,7 +240,9 @@ class _SquashedNormal:
         return self._sample_n_and_log_prob(key, n)[0]
 
     def _sample_n_and_log_prob(self, key: Key, n: int) -> tuple[Array, Array]:
-        standard = jax.random.normal(key, (n, *self._mean.shape), self._mean.dtype)
+        shape = (n, *self._mean.shape)
+        noise = jax.random.normal(key, shape, self._mean.dtype) if self._noise is None else self._noise
+        standard = jnp.broadcast_to(noise, shape)
         u = self._mean + jnp.exp(self._log_std) * standard
         return self._squash(u), self._log_density(u, standard)
 

@@ -82,6 +82,7 @@ def train(
     seed: int | None = None,
     config: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
+    curiosity: Mapping[str, Any] | None = None,
     environment_options: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -96,7 +97,8 @@ def train(
     """
     given = {
         "num_steps": num_steps, "num_envs": num_envs, "rollout_length": rollout_length, "num_seeds": num_seeds,
-        "seed": seed, "config": config, "network": network, "environment_options": environment_options,
+        "seed": seed, "config": config, "network": network, "curiosity": curiosity,
+        "environment_options": environment_options,
     }  # fmt: skip
     path = None if folder is None else Path(folder)
     settings = resolve(algorithm, environment, {k: v for k, v in given.items() if v is not None}, path, resume)
@@ -147,7 +149,7 @@ def assemble(settings: Settings) -> Parts:
     """The environment, agent and trainer of checked settings."""
     environment = envs.make(settings.environment, **settings.environment_options)
     adapted = agents.adapt(settings.algorithm, environment, settings.network)
-    agent = agents.make(settings.algorithm, adapted, settings.network, settings.config)
+    agent = agents.make(settings.algorithm, adapted, settings.network, settings.config, settings.curiosity)
     trainer = loop.make_trainer(agent, vectorize(adapted, settings.num_envs), settings.rollout_length)
     return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer))
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl import trees
+from jaxrl import spaces, trees
 from jaxrl.keys import inline
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Rollout, Timestep, Trainer, TrainState, Transition, Tree, VecEnv
@@ -65,6 +65,10 @@ def make_trainer(
         last = rollout.steps.ended & rollout.steps.valid  # a value per world of agents counts where all have ended
         worlds = rollout.steps.ended.reshape(*last.shape[:2], -1).all(-1)
         episodes = {name: Mean.of(x, last if x.ndim == last.ndim else worlds) for name, x in info.items()}
+        legal = rollout.steps.obs.legal
+        if legal is not None:  # a compiled program cannot stop at a mask that forbids everything, but says so
+            nowhere = spaces.none_legal(venv.action_space, legal).astype(jnp.float32)
+            metrics = metrics | {"no_legal_action": Mean.of(nowhere, rollout.steps.valid)}
         updates = trees.count_up(state.updates, 1)
         return TrainState(key, agent_state, env, timestep, carry, task, updates), episodes | metrics
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import trees
+from jaxrl import batch_norm, trees
 from jaxrl.types import Array, Tree
 
 
@@ -50,9 +50,10 @@ def gradient_step(
     `direction` is an optax transformation without a step size (`optax.scale_by_adam`), because the step size is a
     traced hyper-parameter. It works on all parameters as one vector, so its state is `direction.init` of
     `trees.ravel(params)[0]`: on a CPU many small operations cost more than the numbers in them.
+    Running moments among the parameters (`batch_norm`) move towards those of the batches that the loss has seen.
     """
     gradients, aux = jax.grad(loss, has_aux=True)(params)
-    gradient, (vector, restore) = trees.ravel(gradients)[0], trees.ravel(params)
+    gradient, (vector, restore) = trees.ravel(batch_norm.without(gradients))[0], trees.ravel(params)
     norm = jnp.sqrt(jnp.sum(gradient**2))
     update, state = direction.update(gradient * jnp.minimum(1.0, max_norm / (norm + 1e-8)), state, vector)
-    return restore(vector - learning_rate * update), state, aux
+    return batch_norm.move(restore(vector - learning_rate * update), params, gradients), state, aux

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxrl import trees
-from jaxrl.errors import UsageError, at_least, unknown
+from jaxrl import batch_norm, trees
+from jaxrl.errors import UsageError, unknown
+from jaxrl.initialisers import orthogonal, orthogonal_kernels
+from jaxrl.network_transforms import in_precision, in_slices, remembering, with_held_noise
 from jaxrl.types import Array, Key, Network, Observation, Tree
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh, "relu": jax.nn.relu, "elu": jax.nn.elu, "gelu": jax.nn.gelu, "silu": jax.nn.silu,
 }  # fmt: skip
 CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
-
+NORMALISATIONS = ("layer", "batch")
+PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 _LARGE = 256  # rows from which on a batch is worth transposing
 
@@ -32,39 +34,12 @@ class Settings(NamedTuple):
     cell_size: int = 64
     channels: tuple[int, ...] = ()  # 3x3 convolutions in front, for [H, W, C] features
     reach: float = 0.0  # above 0: bounded features are mapped from their bounds to [-reach, reach] first
-    layer_norm: bool = False  # before the activation of every hidden layer (Ba et al. 2016)
+    normalisation: str | None = None  # before the activation of every hidden layer: layer (Ba et al. 2016) or batch
     cell_memory: int = 0  # steps over which a new cell remembers: see `remembering`; 0: as flax starts it
-
-
-def orthogonal(scale: float = 1.0) -> Callable[..., Array]:
-    """An initialiser (key, shape [..., n, m], dtype) of orthogonal rows or columns, times scale (Saxe et al. 2014)."""
-
-    def init(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        matrix = (math.prod(shape[:-1]), shape[-1])
-        return _orthogonal_kernels(key, [(*matrix, scale)])[0].reshape(shape).astype(dtype)
-
-    return init
-
-
-def _orthogonal_kernels(key: Key, shapes: Sequence[tuple[int, int, float]]) -> list[Array]:
-    """An orthogonal matrix [rows, columns] times scale for each (rows, columns, scale), all from one draw.
-
-    The polar factor of a Gaussian matrix is uniform on the orthogonal matrices, and the Newton-Schulz iteration finds
-    it with products alone: LAPACK's batched QR, which a vmap over seeds would call, can deadlock on CPU. All matrices
-    go through one iteration, padded with zeros (which it keeps), because every loop costs time to compile.
-    """
-    if not shapes:
-        return []
-    tall = [(max(rows, columns), min(rows, columns)) for rows, columns, _ in shapes]
-    size = tuple(max(sides) for sides in zip(*tall, strict=True))
-    inside = np.stack(
-        [np.pad(np.ones(t, np.float32), [(0, a - b) for a, b in zip(size, t, strict=True)]) for t in tall]
-    )
-    largest = np.asarray([n**0.5 + m**0.5 for n, m in tall], np.float32)  # about each one's largest singular value
-    x = jax.random.normal(key, (len(shapes), *size)) * (inside / largest[:, None, None])
-    x = jax.lax.fori_loop(0, 40, lambda _, x: 1.5 * x - 0.5 * x @ (x.swapaxes(1, 2) @ x), x)
-    kernels = [kernel[:n, :m] for kernel, (n, m) in zip(x, tall, strict=True)]
-    return [s * (k if r >= c else k.T) for k, (r, c, s) in zip(kernels, shapes, strict=True)]
+    precision: str = "float32"  # or bfloat16: what the network computes in; parameters stay float32
+    microbatch_size: int = 0  # above 0: rows that the network sees at a time, see `in_slices`
+    log_deviation: float = 0.0  # of a Gaussian policy at first, in units of the bounds
+    noise_period: int = 0  # above 0: steps for which a Gaussian policy holds its noise, see `with_held_noise` (gSDE)
 
 
 class MLP(nn.Module):
@@ -79,10 +54,11 @@ class MLP(nn.Module):
     activation: Callable[[Array], Array] = jnp.tanh
     output_scale: float = 1.0
     channels: Sequence[int] = ()
-    layer_norm: bool = False
+    normalisation: str | None = None
+    show_last: bool = False  # -> (what it computes, the last hidden layer)
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array) -> Any:
         for channels in self.channels:
             x = self.activate(nn.Conv(channels, (3, 3), kernel_init=orthogonal(2**0.5))(x), -1)
         if self.channels:
@@ -91,44 +67,70 @@ class MLP(nn.Module):
         columns = x.shape[0] >= _LARGE
         sizes = [x.shape[1], *self.hidden, *([] if self.outputs is None else [self.outputs])]
         scales = [2**0.5] * len(self.hidden) + [self.output_scale]
-        kernels = self.param("kernels", _orthogonal_kernels, list(zip(sizes[:-1], sizes[1:], scales, strict=False)))
+        kernels = self.param("kernels", orthogonal_kernels, list(zip(sizes[:-1], sizes[1:], scales, strict=False)))
         biases = [self.param(f"bias_{i}", nn.initializers.zeros, (size,)) for i, size in enumerate(sizes[1:])]
-        x = jax.lax.optimization_barrier(x.T) if columns else x
+        x = x.astype(biases[0].dtype) if biases else x
+        x = last = jax.lax.optimization_barrier(x.T) if columns else x
         for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
             x = kernel.T @ x + bias[:, None] if columns else x @ kernel + bias
-            x = self.activate(x, 0 if columns else 1) if i < len(self.hidden) else x
-        return (x.T if columns else x).reshape(*batch, -1)
+            if i < len(self.hidden):
+                x = last = self.activate(x, 0 if columns else 1)
+        x, last = ((y.T if columns else y).reshape(*batch, -1) for y in (x, last))
+        return (x, last) if self.show_last else x
 
     def activate(self, x: Array, features: int) -> Array:
         """x [...] of which the axis `features` is normalised, if asked for, before the activation."""
-        normal = nn.LayerNorm(reduction_axes=features, feature_axes=features)(x) if self.layer_norm else x
-        return self.activation(normal)
+        if self.normalisation == "layer":
+            x = nn.LayerNorm(reduction_axes=features, feature_axes=features)(x)
+        if self.normalisation == "batch":
+            x = BatchNorm()(x, features)
+        return self.activation(x)
+
+
+class BatchNorm(nn.Module):
+    """x [...] normalised by running moments over all axes but `features`, then scaled and shifted."""
+
+    @nn.compact
+    def __call__(self, x: Array, features: int) -> Array:
+        shape = [x.shape[i] if i == features % x.ndim else 1 for i in range(x.ndim)]
+        moments = self.param("moments", lambda key: batch_norm.begin(math.prod(shape)))
+        scale = self.param("scale", nn.initializers.ones, (math.prod(shape),)).reshape(shape)
+        bias = self.param("bias", nn.initializers.zeros, (math.prod(shape),)).reshape(shape)
+        return batch_norm.normalise(x, moments, features) * scale + bias
 
 
 class ActorCritic(nn.Module):
     """Two separate networks: x -> (policy outputs [..., num_outputs + num_free], value [...]).
 
     The last `num_free` policy outputs are parameters of their own that do not depend on x (a log standard deviation).
+    Behind the value come the actor's last hidden layer, where it shows it, and what `auxiliary` makes of that.
     """
 
-    actor: nn.Module
+    actor: MLP
     critic: nn.Module
     num_free: int = 0
+    free: float = 0.0  # the last outputs at first
+    auxiliary: nn.Module | None = None
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, Array]:
-        outputs = self.actor(x)
+    def __call__(self, x: Array) -> tuple[Array, ...]:
+        outputs, *last = self.actor(x) if self.actor.show_last else (self.actor(x),)
         if self.num_free:
-            free = self.param("free", nn.initializers.zeros, (self.num_free,))
+            free = self.param("free", nn.initializers.constant(self.free), (self.num_free,))
             outputs = jnp.concatenate([outputs, jnp.broadcast_to(free, (*outputs.shape[:-1], self.num_free))], -1)
-        return outputs, self.critic(x)[..., 0]
+        extra = last if self.auxiliary is None else [*last, self.auxiliary(last[0])]
+        return outputs, self.critic(x)[..., 0], *extra
 
 
-def inputs(obs: Any, batch_axes: int) -> Array:
-    """What a module reads of an observation: features and goal, flattened behind the batch axes if several."""
+def inputs(obs: Any, batch_axes: int, params: Tree = ()) -> Array:
+    """What a module reads of an observation: features and goal, flattened behind the batch axes if several.
+
+    They come in the precision of the parameters.
+    """
     if not isinstance(obs, Observation):
         return obs
-    parts = [part.astype(jnp.float32) for part in jax.tree.leaves((obs.features, obs.goal))]
+    precision = next((leaf.dtype for leaf in jax.tree.leaves(params)), jnp.float32)
+    parts = [part.astype(precision) for part in jax.tree.leaves((obs.features, obs.goal))]
     return parts[0] if len(parts) == 1 else jnp.concatenate([p.reshape(*p.shape[:batch_axes], -1) for p in parts], -1)
 
 
@@ -137,7 +139,7 @@ def feedforward(module: nn.Module) -> Network:
 
     def step(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Any]:
         rngs = None if key is None else {"noise": key}
-        return carry, module.apply(params, inputs(obs, first.ndim), rngs=rngs)
+        return carry, module.apply(params, inputs(obs, first.ndim, params), rngs=rngs)
 
     return Network(lambda key, obs: module.init(key, inputs(obs, 1)), lambda n: (), step, step)
 
@@ -156,11 +158,13 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
         return {"encoder": encoder_params, "cell": cell_params, "module": module.init(keys[2], hidden)}
 
     def advance(params: Tree, carry: Tree, embedding: Array, first: Array) -> tuple[Tree, Array]:
-        carry = trees.where(first, begin(first.shape[0]), carry)
-        return cell.apply(params["cell"], carry, embedding)
+        restarted = trees.where(first, begin(first.shape[0]), carry)
+        low = jax.tree.map(lambda x: x.astype(embedding.dtype), restarted)
+        after, hidden = cell.apply(params["cell"], low, embedding)
+        return jax.tree.map(lambda x, before: x.astype(before.dtype), after, carry), hidden
 
     def step(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Any]:
-        embedding = encoder.apply(params["encoder"], inputs(obs, 1))
+        embedding = encoder.apply(params["encoder"], inputs(obs, 1, params))
         carry, hidden = advance(params, carry, embedding, first)
         return carry, module.apply(params["module"], hidden, rngs=None if key is None else {"noise": key})
 
@@ -169,7 +173,7 @@ def recurrent(cell: nn.RNNCellBase, module: nn.Module, encoder: nn.Module) -> Ne
             carry, hidden = advance(params, carry, *x)
             return carry, (carry, hidden)
 
-        embeddings = encoder.apply(params["encoder"], inputs(obs, 2))
+        embeddings = encoder.apply(params["encoder"], inputs(obs, 2, params))
         _, (carries, hidden) = jax.lax.scan(body, carry, (embeddings, first))
         return carries, module.apply(params["module"], hidden, rngs=None if key is None else {"noise": key})
 
@@ -182,12 +186,24 @@ def build(settings: Settings, heads: Callable[[Callable[..., MLP]], nn.Module]) 
     Feed-forward: the heads read the features and hold all hidden layers. Recurrent: an encoder of the hidden layers,
     the cell, and heads without hidden layers.
     """
-    for kind, name, known in (("activation", settings.activation, ACTIVATIONS), ("cell", settings.cell, CELLS)):
+    for kind, name, known in (
+        ("activation", settings.activation, ACTIVATIONS), ("cell", settings.cell, CELLS),
+        ("normalisation", settings.normalisation, NORMALISATIONS), ("precision", settings.precision, PRECISIONS),
+    ):  # fmt: skip
         if name is not None and name not in known:
             raise unknown(kind, name, known)
+    for name in ("log_deviation", "noise_period"):
+        if getattr(settings, name):
+            raise UsageError(f"{name} is {getattr(settings, name)}, but only a Gaussian policy reads it: set it to 0")
+    network = _in_memory(settings, heads)
+    network = in_precision(network, PRECISIONS[settings.precision]) if settings.precision != "float32" else network
+    return in_slices(network, settings.microbatch_size) if settings.microbatch_size else network
+
+
+def _in_memory(settings: Settings, heads: Callable[[Callable[..., MLP]], nn.Module]) -> Network:
     activation = ACTIVATIONS[settings.activation]
     body = functools.partial(
-        MLP, settings.hidden, activation=activation, channels=settings.channels, layer_norm=settings.layer_norm
+        MLP, settings.hidden, activation=activation, channels=settings.channels, normalisation=settings.normalisation
     )
     if settings.cell is None:
         return feedforward(heads(body))
@@ -198,26 +214,23 @@ def build(settings: Settings, heads: Callable[[Callable[..., MLP]], nn.Module]) 
     return remembering(network, settings.cell_memory) if settings.cell_memory else network
 
 
-def remembering(network: Network, num_steps: int) -> Network:
-    """A recurrent network whose cell starts with gates that keep what they hold for 1 to num_steps - 1 steps.
+def actor_critic(settings: Settings, num_outputs: int, num_free: int = 0, num_auxiliary: int = 0) -> Network:
+    """out = (policy outputs [..., num_outputs + num_free], value [...]).
 
-    Unit by unit evenly spread (Tallec and Ollivier 2018, there drawn at random). A cell starts with gates half open
-    otherwise, and a gradient is halved with every step that it goes back.
+    With free outputs it is a Gaussian policy, whose log deviations they are: the one kind that can hold its noise.
+    With num_auxiliary the out goes on with the last hidden layer [..., m] and a linear map of it [..., num_auxiliary].
     """
-    at_least("cell_memory", num_steps, 2)
+    period = settings.noise_period if num_free else 0
+    width = settings.cell_size if settings.cell else (*settings.hidden, 0)[len(settings.hidden) - 1]
+    if period and not width:
+        raise UsageError(f"noise_period is {period}, but hidden is empty: noise is made of the last hidden layer")
 
-    def init(key: Key, obs: Any) -> Tree:
-        params = network.init(key, obs)
-        gates = dict(params["cell"]["params"])
-        signs = {"iz": 1.0} if "iz" in gates else {"hf": 1.0, "hi": -1.0}  # of a GRU, of an LSTM
-        for name, sign in signs.items():
-            bias = gates[name]["bias"]
-            gates[name] = gates[name] | {"bias": bias + sign * jnp.log(jnp.linspace(1.0, num_steps - 1.0, bias.size))}
-        return params | {"cell": {"params": gates}}
+    def heads(mlp: Callable[..., MLP]) -> nn.Module:
+        auxiliary = MLP((), num_auxiliary) if num_auxiliary else None
+        actor = mlp(num_outputs, output_scale=0.01, show_last=bool(period or num_auxiliary))
+        num_last = width * num_outputs if period else num_free
+        return ActorCritic(actor, mlp(1), num_last, settings.log_deviation, auxiliary)
 
-    return network._replace(init=init)
-
-
-def actor_critic(settings: Settings, num_outputs: int, num_free: int = 0) -> Network:
-    """out = (policy outputs [..., num_outputs + num_free], value [...])."""
-    return build(settings, lambda mlp: ActorCritic(mlp(num_outputs, output_scale=0.01), mlp(1), num_free))
+    rest = settings._replace(log_deviation=0.0, noise_period=0) if num_free else settings  # which are read here
+    network = build(rest, heads)
+    return with_held_noise(network, num_outputs, width, period) if period else network

@@ -8,6 +8,7 @@ from jaxrl.errors import UsageError, unknown
 from jaxrl.settings import PARTS, Settings, parse_yaml, read_yaml
 
 ENVIRONMENT = "environment."  # --environment.max-steps 50 is the environment's option `max_steps`
+CURIOSITY = "curiosity."  # --curiosity.coefficient 0.1 likewise; --curiosity rnd is its option `bonus`
 
 
 def from_file(path: str | os.PathLike[str], algorithm: str, environment: str) -> dict[str, Any]:
@@ -30,6 +31,9 @@ def from_options(words: list[str], algorithm: str) -> dict[str, Any]:
         name = option.replace("-", "_")
         if name.startswith(ENVIRONMENT):
             values["environment_options"][name.removeprefix(ENVIRONMENT)] = _value(texts, None)
+            continue
+        if name == "curiosity" or name.startswith(CURIOSITY):
+            values["curiosity"][name.partition(".")[2] or "bonus"] = _value(texts, None)
             continue
         negated = name.removeprefix("no_")
         part = next((part for part, names in defaults.items() if name in names or negated in names), None)

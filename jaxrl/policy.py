@@ -39,6 +39,7 @@ class Policy:
         obs = obs if isinstance(obs, Observation) else Observation(obs, legal)
         if obs.legal is None and self.environment.legal_actions is not None:
             raise UsageError("this environment masks actions: give legal, one truth value per action")
+        spaces.refuse_none_legal(self.environment.action_space, obs.legal)
         features, single = self._batch(obs.features)
         others = jax.tree.map(lambda x: jnp.asarray(x)[None] if single else jnp.asarray(x), obs._replace(features=()))
         rows = jax.tree.leaves(features)[0].shape[0]

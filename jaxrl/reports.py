@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl import agents, backend, envs, experiment, networks, presets, statistics, suites
-from jaxrl.agents import ALGORITHMS
+from jaxrl.agents import ALGORITHMS, curiosity
 from jaxrl.envs.registry import CONSTRUCTORS, GYMNAX
 from jaxrl.errors import at_least, unknown
 from jaxrl.evaluate import Episodes, evaluate
@@ -93,7 +93,8 @@ def _algorithm(name: str) -> str:
     ]
     options = table(_fields(agents.default_config(name))) or ["  none"]
     network = ["options of the network", *table(_fields(networks.Settings()))]
-    lines = [_about(name), "", "options (type, default)", *options, "", *network]
+    bonus = ["options of curiosity", *table(_fields(curiosity.Config(), "curiosity."))]
+    lines = [_about(name), "", "options (type, default)", *options, "", *network, "", *bonus]
     return "\n".join([*lines, "", "presets (environments x steps of a rollout)", *table(rows)])
 
 
@@ -114,10 +115,10 @@ def _environment(name: str) -> str:
     return "\n".join(lines)
 
 
-def _fields(defaults: Any) -> list[list[str]]:
+def _fields(defaults: Any, prefix: str = "") -> list[list[str]]:
     hints = type(defaults).__annotations__
     return [
-        [f"  --{_dashed(name)}", getattr(hints[name], "__name__", str(hints[name])), _plain(value)]
+        [f"  --{prefix}{_dashed(name)}", getattr(hints[name], "__name__", str(hints[name])), _plain(value)]
         for name, value in defaults._asdict().items()
     ]
 

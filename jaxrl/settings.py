@@ -13,10 +13,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model
 
 from jaxrl import agents, envs, networks, suites
+from jaxrl.agents import curiosity
 from jaxrl.errors import UsageError, unknown
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-PARTS = ("network", "config", "environment_options")  # the settings that are mappings themselves
+PARTS = ("network", "config", "curiosity", "environment_options")  # the settings that are mappings themselves
 
 
 class Settings(BaseModel):
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     seed: Seed = 0  # the first of the num_seeds seeds
     network: Any  # a networks.Settings
     config: Any  # the algorithm's own configuration
+    curiosity: Any  # an agents.curiosity.Config
 
     @property
     def steps_per_update(self) -> int:
@@ -49,7 +51,7 @@ class Settings(BaseModel):
 
     def to_values(self) -> dict[str, Any]:
         """Plain values, as a YAML file holds them; `check` reads them back."""
-        parts = {"network": self.network._asdict(), "config": self.config._asdict()}
+        parts = {part: getattr(self, part)._asdict() for part in ("network", "config", "curiosity")}
         return json.loads(json.dumps({name: getattr(self, name) for name in Settings.model_fields} | parts))
 
     def to_yaml(self) -> str:
@@ -85,14 +87,15 @@ def check(values: dict[str, Any]) -> Settings:
         config = settings.config._replace(total_updates=float(settings.num_updates))
         settings = settings.model_copy(update={"config": config})
     agents.validate(settings.config)
+    agents.validate(settings.curiosity)
     return settings
 
 
 @functools.cache
 def _model(algorithm: str) -> type[Settings]:
     """Settings whose parts are of the types that this algorithm needs."""
-    config = agents.algorithm(algorithm).config
-    fields: dict[str, Any] = {"network": (networks.Settings, ...), "config": (config, ...)}
+    parts = {"network": networks.Settings, "config": agents.algorithm(algorithm).config, "curiosity": curiosity.Config}
+    fields: dict[str, Any] = {name: (part, ...) for name, part in parts.items()}
     return create_model("Settings", __base__=Settings, **fields)
 
 
@@ -142,7 +145,8 @@ def _one_line(error: ValidationError, algorithm: str, model: type[BaseModel]) ->
     *part, name = [str(place) for place in first["loc"] if not isinstance(place, int)] or ["settings"]
     if first["type"] == "extra_forbidden":
         owner = model.model_fields[part[0]].annotation if part else model
-        kind = {"config": f"option of {algorithm}", "network": "option of the network"}.get("".join(part), "setting")
+        kinds = {"config": algorithm, "network": "the network", "curiosity": "curiosity"}
+        kind = f"option of {kinds[part[0]]}" if part else "setting"
         return unknown(kind, name, getattr(owner, "_fields", None) or Settings.model_fields)
     if first["type"] == "missing":
         return UsageError(f"{name} is missing from the settings")

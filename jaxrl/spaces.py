@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.errors import UsageError
 from jaxrl.types import Array, Key, Tree
 
 
@@ -99,6 +100,34 @@ def contains(space: Tree, value: Tree) -> Array:
     """bool []: every leaf of value lies in its space."""
     inside = jax.tree.map(lambda leaf, v: leaf.contains(v), space, value, is_leaf=is_space)
     return jnp.all(jnp.stack(jax.tree.leaves(inside)))
+
+
+def none_legal(space: Tree, legal: Array) -> Array:
+    """bool [...]: the mask legal [..., n] forbids every action of a discrete space, or of a part of a MultiDiscrete."""
+    return ~jnp.stack([part.any(-1) for part in legal_parts(space, legal)]).all(0)
+
+
+def legal_parts(space: Tree, legal: Array) -> list[Array]:
+    """The masks [..., n_i] of the parts of a MultiDiscrete action, which lie side by side in legal; or the only one."""
+    return jnp.split(legal, _cuts(space), axis=-1)
+
+
+def _cuts(space: Tree) -> Any:
+    """Where the mask of one part of the actions ends and that of the next begins."""
+    return np.cumsum(space.sizes)[:-1] if isinstance(space, MultiDiscrete) else []
+
+
+def refuse_none_legal(space: Any, legal: Array | None) -> None:
+    """Raise where a mask [..., n] that is known, which it is not while a program is traced, has no legal action."""
+    if legal is None or isinstance(legal, jax.core.Tracer):
+        return
+    parts = np.split(np.asarray(legal), _cuts(space), axis=-1)  # numpy: a known mask may stand in a traced program
+    nowhere = np.argwhere(~np.stack([part.any(-1) for part in parts]).all(0))
+    if len(nowhere):
+        raise UsageError(
+            f"legal has no legal action in row {nowhere[0].tolist()}: expected at least one wherever play goes"
+            " on; correct the legal_actions of the environment"
+        )
 
 
 def clip(space: Tree, value: Tree) -> Tree:

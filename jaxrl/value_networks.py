@@ -68,7 +68,7 @@ class NoisyMLP(MLP):
     def noise(self, x: Array, apart: bool, sizes: list[int]) -> list[Array]:
         """f(e) [..., size] for each size, all from one draw; for rows apart, the axes in front broadcast to x's."""
         rows = (x.shape[0], *[1] * (x.ndim - 2)) if apart else ()
-        draw = jax.random.normal(self.make_rng("noise"), (*rows, sum(sizes)))
+        draw = jax.random.normal(self.make_rng("noise"), (*rows, sum(sizes))).astype(x.dtype)
         return jnp.split(jnp.sign(draw) * jnp.sqrt(jnp.abs(draw)), np.cumsum(sizes)[:-1], axis=-1)
 
 

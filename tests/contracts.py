@@ -1,12 +1,13 @@
 """The tables that every registered part is held to, and what compares, counts and compiles for them."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import rows_policies
 import rows_tabular
 import rows_values
@@ -120,6 +121,11 @@ ROWS = rows_tabular.ROWS | rows_values.ROWS | rows_policies.ROWS
 LEARNERS = [name for name, row in ROWS.items() if row.algorithm != "random"]
 
 
+def marked(names: Iterable[str]) -> list[Any]:
+    """Rows as parameters of a test."""
+    return [pytest.param(name, marks=pytest.mark.slow if ROWS[name].slow else ()) for name in names]
+
+
 class Case:
     """A row of the table with its compiled functions, which all of its tests share."""
 
@@ -127,7 +133,7 @@ class Case:
         row = ROWS[name]
         self.env = agents.adapt(row.algorithm, row.make())
         self.config = agents.default_config(row.algorithm)._replace(**row.config)
-        self.agent = agents.make(row.algorithm, self.env, row.network, self.config)
+        self.agent = agents.make(row.algorithm, self.env, row.network, self.config, row.curiosity)
         self.head = distributions.head(self.env.action_space)
         self.network = networks.actor_critic(row.network, self.head.num_outputs, self.head.num_free)
         self.venv = vectorize(self.env, row.num_envs)
@@ -170,6 +176,18 @@ def lane(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda x: x[i], tree)
 
 
+def inner(state: Any) -> Any:
+    """The state of the agent inside of what is wrapped around it."""
+    return inner(state.agent) if "agent" in getattr(state, "_fields", ()) else state
+
+
+def without(part: str, state: Any) -> Any:
+    """The agent's state but for a field, also of the agent inside."""
+    fields = getattr(state, "_fields", ())
+    state = state._replace(agent=without(part, state.agent)) if "agent" in fields else state
+    return state._replace(**{part: ()}) if part in fields else state
+
+
 def without_memory(state: Any) -> Any:
     """The agent's state but for its buffer."""
-    return state._replace(buffer=()) if "buffer" in getattr(state, "_fields", ()) else state
+    return without("buffer", state)

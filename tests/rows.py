@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxrl import envs
+from jaxrl.agents.curiosity import Config
 from jaxrl.networks import Settings
 from jaxrl.types import Environment
 
@@ -17,6 +18,8 @@ class Row(NamedTuple):
     network: Settings = Settings(hidden=(8,))
     num_envs: int = 4
     rollout_length: int = 6
+    curiosity: Config = Config()
+    slow: bool = False  # what it combines, other rows show one by one: it runs with -m slow
 
 
 def world(name: str, **options: Any) -> Callable[[], Environment]:

@@ -37,10 +37,10 @@ ROWS = {
         _R2D2 | {"burn_in": 0, "double": False, "dueling": False, "rescaled": False, "prioritized": False},
         Settings((8,), cell="lstm", cell_size=4, cell_memory=6),
     ),
-    "pqn": Row("pqn", world("random_mdp", max_steps=5), _PQN, Settings((8,), "relu", layer_norm=True)),
+    "pqn": Row("pqn", world("random_mdp", max_steps=5), _PQN, Settings((8,), "relu", normalisation="layer")),
     "pqn, masked": Row("pqn", world("masked_walk", length=4), _PQN | {"epsilon_start": 0.5}),
     "pqn, gru": Row(
         "pqn", world("t_maze", length=1), _PQN | {"chunk_length": 3},
-        Settings((8,), cell="gru", cell_size=4, layer_norm=True),
+        Settings((8,), cell="gru", cell_size=4, normalisation="layer"),
     ),
 }  # fmt: skip

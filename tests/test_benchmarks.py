@@ -116,10 +116,10 @@ def test_a_learning_task_is_complete(task):
     options = {"num_steps": task.num_steps, "num_seeds": task.num_seeds, "seed": tasks.FIRST_SEED, **task.options}
     settings = experiment.resolve(task.algorithm, task.environment, options)
     assert settings.num_updates * settings.steps_per_update <= task.num_steps
-    assert settings.seeds == list(range(1000, 1010))
+    assert settings.seeds == list(range(1000, 1000 + task.num_seeds))
     environment = envs.make(settings.environment, **settings.environment_options)
     if exactly:
-        assert environment.model is not None and task.judged == "every seed"
+        assert environment.model is not None and (task.judged == "every seed" or task.better == "lower")
     else:
         assert environment.max_steps is not None
         assert task.statistic == "return" or environment.measure is not None
@@ -128,8 +128,9 @@ def test_a_learning_task_is_complete(task):
 @pytest.mark.parametrize("task", tasks.SPEED, ids=lambda task: task.name)
 def test_a_speed_task_is_complete(task):
     if isinstance(task, tasks.SpeedTask):
-        assert task.peer == "jaxrl" or task.ours == task.theirs, "a peer trains with the very same settings"
-        assert {bar.metric for bar in task.bars} <= set(throughput.KEYS)
+        own = task.peer == "jaxrl" or task.bars == (tasks.SOONER,)  # where only the end counts
+        assert own or task.ours == task.theirs, "a peer trains with the very same settings"
+        assert {bar.metric for bar in task.bars} <= set(throughput.FIGURES)
         sides = [task.ours, task.theirs]
     else:
         sides = [task.settings] if isinstance(task, tasks.RepeatTask) else []

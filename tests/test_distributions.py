@@ -177,18 +177,35 @@ def test_masked_values_and_gradients_are_finite(num_legal):
     head, legal = distributions.head(spaces.Discrete(4)), jnp.arange(4) < num_legal
     outputs = jnp.array([[1e4, -1e4, 3.0, 0.0], [0.1, 0.2, 0.3, 0.4]])
 
-    def score(outputs):
+    def score(outputs, legal):
         policy = head.distribution(outputs, legal)
         return jnp.sum(policy.log_prob(jnp.zeros(2, int)) + policy.entropy() + policy.kl_divergence(policy))
 
-    value, gradient = jax.jit(jax.value_and_grad(score))(outputs)
+    value, gradient = jax.jit(jax.value_and_grad(score))(outputs, legal)
     assert np.isfinite(gradient).all() and (np.isfinite(value) or num_legal == 0)
     np.testing.assert_array_equal(gradient[:, num_legal:], 0)
     if num_legal == 1:
         np.testing.assert_array_equal(gradient, 0)
         assert value == 0
     if num_legal == 0:
-        np.testing.assert_allclose(head.distribution(outputs, legal).probs, 0.25)
+        probabilities = jax.jit(lambda outputs, legal: head.distribution(outputs, legal).probs)
+        np.testing.assert_allclose(probabilities(outputs, legal), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("space", "legal", "row"),
+    [
+        (spaces.Discrete(3), [[True, False, False], [False, False, False]], "[1]"),
+        (spaces.MultiDiscrete((1, 2)), [[True, False, False], [True, True, False]], "[0]"),
+    ],
+)
+def test_a_known_mask_without_a_legal_action_is_refused(space, legal, row):
+    """Of any part of an action; so is one that a greedy choice is given."""
+    head = distributions.head(space)
+    with pytest.raises(UsageError, match=rf"legal has no legal action in row \{row[:-1]}\]"):
+        head.distribution(jnp.zeros((2, head.num_outputs)), jnp.array(legal))
+    with pytest.raises(UsageError, match="no legal action"):
+        distributions.epsilon_greedy(jax.random.key(0), jnp.zeros((1, 2)), 0.0, jnp.zeros((1, 2), bool))
 
 
 @pytest.mark.parametrize("n", [6, 12])

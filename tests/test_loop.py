@@ -128,3 +128,13 @@ def test_training_is_its_steps_in_a_row():
         by_hand, _ = step(by_hand)
     contracts.assert_equal(by_hand, state)
     assert len(set(keys)) == 3
+
+
+def test_masks_that_forbid_everything_are_reported():
+    """A compiled program raises nothing: the share of such steps is a metric, where the world has masks."""
+    env = envs.make("masked_walk", length=4)
+    nowhere = env._replace(legal_actions=lambda state, params: jnp.arange(2) < jnp.where(state == 2, 0, 2))
+    for world, share in ((env, 0.0), (nowhere, 0.25)):
+        trainer = loop.make_trainer(stub(jnp.zeros(2, jnp.int32)), vectorize(world, 2), 8)
+        _, metrics = contracts.quick(lambda key, trainer=trainer: trainer.step(trainer.init(key)))(jax.random.key(0))
+        assert float(metrics["no_legal_action"].value()) == share

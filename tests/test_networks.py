@@ -17,8 +17,10 @@ FORMS = {
     "linear": Settings(()),
     "gru": Settings((8,), cell="gru", cell_size=4),
     "lstm": Settings((8,), cell="lstm", cell_size=4),
-    "layer norm": Settings((8, 8), layer_norm=True),
-    "layer norm, gru": Settings((8,), cell="gru", cell_size=4, layer_norm=True),
+    "layer norm": Settings((8, 8), normalisation="layer"),
+    "layer norm, gru": Settings((8,), cell="gru", cell_size=4, normalisation="layer"),
+    "batch norm": Settings((8, 8), normalisation="batch"),
+    "batch norm, bfloat16, slices": Settings((8,), normalisation="batch", precision="bfloat16", microbatch_size=1),
     "convolution": Settings((8,), channels=(2,)),
     "convolution, gru": Settings((8,), channels=(2,), cell="gru", cell_size=4),
 }

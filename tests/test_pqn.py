@@ -163,7 +163,8 @@ def test_epsilon_falls_with_environment_steps():
 
 def test_layer_norm_forgets_the_scale():
     """Without biases, ten times the input gives the same values, whether rows or columns hold the batch."""
-    plain, normal = (value_networks.q_network(Settings((16, 8), "relu", layer_norm=on), 3) for on in (False, True))
+    kinds = (Settings((16, 8), "relu", normalisation=kind) for kind in (None, "layer"))
+    plain, normal = (value_networks.q_network(settings, 3) for settings in kinds)
     for rows in (4, 300):
         obs, first = Observation(jax.random.normal(jax.random.key(0), (rows, 5))), jnp.ones(rows, bool)
         params = normal.init(jax.random.key(1), obs)
@@ -201,7 +202,7 @@ def test_it_learns_where_the_mask_allows():
     All of 64 seeds ended at exactly 4. Were one in 21 to end at 3 (the 95 % bound of that), three of 8 would raise a
     false alarm once in 200 times. The control, a learning rate of 0, had 3.05 +- 0.76 over 64 seeds and must fail.
     """
-    env, settings = envs.make("masked_walk", length=6), Settings((16,), "relu", layer_norm=True)
+    env, settings = envs.make("masked_walk", length=6), Settings((16,), "relu", normalisation="layer")
     config = pqn.Config(4, 4, learning_rate=0.02, trace_decay=0.9, epsilon_steps=2_000.0, epsilon_end=0.0)
     assert at_the_end("episode_return", env, settings, config, 40, 8, 8).mean() > 3.7
     still = config._replace(learning_rate=0.0)
@@ -219,6 +220,6 @@ def test_memory_is_what_solves_the_t_maze():
         4, 4, 16, learning_rate=5e-3, discount=0.9, trace_decay=0.65, epsilon_steps=20_000.0, epsilon_end=0.02
     )
     for cell in ("gru", None):
-        settings = Settings((16,), cell=cell, cell_size=16, layer_norm=True)
+        settings = Settings((16,), cell=cell, cell_size=16, normalisation="layer")
         success[cell] = at_the_end("success", env, settings, config, 150, 4, 16).mean()
     assert success["gru"] > 0.97 and success[None] < 0.6

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import agents, envs, loop, networks, spaces, transforms, trees, value_networks
-from jaxrl.agents import dqn, dqn_family, ppo, pqn, r2d2
+from jaxrl import action_networks, agents, envs, loop, networks, spaces, transforms, trees, value_networks
+from jaxrl.agents import ddpg, dqn, dqn_family, ppo, pqn, r2d2, sac
+from jaxrl.agents.replay import replay
 from jaxrl.agents.tabular import q_learning
 from jaxrl.buffers.sequence import sequence
 from jaxrl.types import VecEnv
@@ -82,6 +83,20 @@ def with_ppo():
     )
 
 
+def with_policy(name, **options):
+    """Of an agent over a linear actor-critic network; TRPO keeps two copies of it."""
+    env, network = envs.make("ring"), networks.actor_critic(LINEAR, 1)
+    config = agents.default_config(name)._replace(
+        discount=0.9, total_updates=400.0, max_gradient_norm=float("inf"), **options
+    )
+
+    def values(state):
+        params = state.params.critic if name == "trpo" else state.params
+        return network.step(params, (), jnp.eye(5), jnp.zeros(5, bool))[1][1]
+
+    return env, agents.make(name, env, LINEAR, config), values
+
+
 def with_dqn(name="dqn", settings=LINEAR, **options):
     config = agents.default_config(name)._replace(**{
         "buffer_size": 3072 * 32, "batch_size": 1024, "learning_starts": 1024, "discount": 0.9, "learning_rate": 0.05,
@@ -96,6 +111,36 @@ def with_dqn(name="dqn", settings=LINEAR, **options):
         return parts.head.values(out, config)[:, 0]
 
     return env, dqn.dqn(parts.network, env.action_space, config, parts.buffer, parts.head, parts.backup), values
+
+
+def with_critics(name, **options):
+    """An actor-critic with replay, whose critics see no continuous action: they would blame its noise for the blur."""
+    env = envs.make("ring")
+    continuous = name != "sac_discrete"
+    env = env._replace(action_space=spaces.Box(-1.0, 1.0, (1,)), step=any_action(env.step)) if continuous else env
+    config = agents.default_config(name)._replace(**{
+        "buffer_size": 3072 * 32, "batch_size": 1024, "learning_starts": 1024, "discount": 0.9, "learning_rate": 0.05,
+        "total_updates": 400, "gradient_steps": 4 / 3072, "target_rate": 0.2, **options,
+    })  # fmt: skip
+    table = value_networks.q_network(LINEAR, 1)
+    blind = table._replace(
+        init=lambda key, obs: table.init(key, obs[0]),
+        step=lambda params, carry, obs, first, key=None: (carry, table.step(params, (), obs[0], first)[1][..., 0]),
+    )
+    make = sac.sac if name.startswith("sac") else ddpg.ddpg
+    memory = replay(env, config, getattr(config, "policy_delay", 1))
+    policy = action_networks.policy(LINEAR, 2 if name == "sac" else 1)
+    agent = make(policy, blind if continuous else table, env.action_space, config, memory)
+    critics = action_networks.ensemble(table, config.num_critics)
+    return (
+        env,
+        agent,
+        lambda state: critics.step(state.params.critic, (), jnp.eye(5), jnp.zeros(5, bool))[1].mean((0, 2)),
+    )
+
+
+def any_action(step):
+    return lambda key, state, action, params: step(key, state, jnp.int32(0), params)
 
 
 def with_pqn():
@@ -156,6 +201,16 @@ PLANNING["dyna_q_plus"] = functools.partial(PLANNING["dyna_q_plus"], time_bonus=
 LEARNERS = {"r2d2": with_r2d2, "ppo": with_ppo, "dqn": with_dqn, "pqn": with_pqn, "q_learning": with_q_learning}
 LEARNERS |= PLANNING | {"linear_sarsa": with_linear_sarsa}
 AVERAGED = {"learning_rate": 1.0, "learning_rate_decay": 0.1}
+LEARNERS |= {
+    "a2c": functools.partial(with_policy, "a2c", trace_decay=0.0, num_epochs=2, learning_rate=0.05),
+    "impala": functools.partial(with_policy, "impala", trace_decay=0.0, num_epochs=2, learning_rate=0.05),
+    "trpo": functools.partial(
+        with_policy, "trpo", trace_decay=0.0, num_epochs=2, num_minibatches=1, learning_rate=0.05, cg_steps=2
+    ),
+    "actor_critic": functools.partial(with_policy, "actor_critic", learning_rate=0.5),
+    "actor_critic_lambda": functools.partial(with_policy, "actor_critic_lambda", learning_rate=0.2, trace_decay=0.5),
+    "reinforce_baseline": functools.partial(with_policy, "reinforce_baseline", learning_rate=0.1),
+}
 ONE_STEP = {"double_q_learning": {}, "expected_sarsa": {}, "sarsa": {"backup_steps": 1}, "td_prediction": {}}
 LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in ONE_STEP.items()}
 MANY_STEPS = {  # whose mistakes lead elsewhere than those of one step
@@ -163,6 +218,7 @@ MANY_STEPS = {  # whose mistakes lead elsewhere than those of one step
     "td_lambda": {}, "monte_carlo": {},
 }  # fmt: skip
 LEARNERS |= {name: functools.partial(with_tabular, name, **AVERAGED | own) for name, own in MANY_STEPS.items()}
+MANY_STEPS |= {"actor_critic_lambda": {}, "reinforce_baseline": {}}
 DISTRIBUTIONS = {  # the mean of a few quantiles is that of their distribution only where it has one value
     "qr_dqn": functools.partial(with_dqn, "qr_dqn", num_quantiles=8, batch_size=256),
     "iqn": functools.partial(
@@ -186,9 +242,15 @@ LEARNERS |= DISTRIBUTIONS | {
         with_dqn, "rainbow", noisy=False, backup_steps=1, importance_start=1.0, **ATOMS
     ),
 }
+LEARNERS |= {
+    "ddpg": functools.partial(with_critics, "ddpg"),
+    "td3": functools.partial(with_critics, "td3"),
+    "sac": functools.partial(with_critics, "sac", tuned=False, temperature=1e-6),
+    "sac_discrete": functools.partial(with_critics, "sac_discrete"),
+}
 NEEDS_GOALS = {"her"}
 LONG = {"double_dqn", "dueling_dqn", "iqn", "rainbow"}
-WITHOUT_VALUES = {"differential_sarsa", "random"}
+WITHOUT_VALUES = {"differential_actor_critic", "differential_sarsa", "random", "reinforce"}
 
 
 def test_every_algorithm_with_values_is_on_the_ring():

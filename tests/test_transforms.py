@@ -58,6 +58,11 @@ def test_flatten():
     assert env.observation_space.high == (1.0, 1.0, 1.0, 1.0, 9.0)
     with pytest.raises(UsageError, match="one_hot"):
         transforms.flatten(envs.make("taxi"))
+    space = {"a": spaces.Discrete(3), "b": spaces.Box(-1.0, 1.0, (1,)), "c": spaces.MultiDiscrete((2, 2))}
+    env = transforms.flatten(echo(space, {"a": jnp.int32(1), "b": jnp.array([0.5]), "c": jnp.array([1, 0])}))
+    for obs in reset_and_step(env):
+        np.testing.assert_array_equal(obs, [0, 1, 0, 0.5, 0, 1, 1, 0])
+        assert obs.dtype == jnp.float32 and bool(env.observation_space.contains(obs))
 
 
 def test_rescale():

@@ -19,7 +19,7 @@ MODULES = {"values": (ValueNetwork, 0), "atoms": (ValueNetwork, K), "quantiles":
 SETTINGS = {
     "linear": Settings(()),
     "one layer": Settings((8,)),
-    "three layers": Settings((8, 7, 6), layer_norm=True),
+    "three layers": Settings((8, 7, 6), normalisation="layer"),
     "convolution": Settings((8,), channels=(2,)),
     "linear convolution": Settings((), channels=(2,)),
     "gru": Settings((8,), cell="gru", cell_size=4),

@@ -37,6 +37,8 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
             "clip_eps": config["clip_range"], "ent_coef": config["entropy_coefficient"],
             "vf_coef": config["value_coefficient"],
         }  # fmt: skip
+    if settings["algorithm"] in ("sac", "td3"):
+        return shared | actor_critic(settings["algorithm"], config, activation)
     if network["hidden"] != [64, 64]:
         raise ValueError("Rejax's Q networks have two hidden layers of 64 units, always")
     shared |= {
@@ -44,7 +46,7 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
         "exploration_fraction": config["epsilon_steps"] / settings["num_steps"],
     }  # fmt: skip
     if settings["algorithm"] == "pqn":
-        if (network["activation"], network.get("layer_norm")) != ("relu", True):
+        if (network["activation"], network.get("normalisation")) != ("relu", "layer"):
             raise ValueError("Rejax's PQN has ReLU behind layer normalisation, always")
         return shared | {
             "num_steps": settings["rollout_length"], "num_epochs": config["num_epochs"],
@@ -58,11 +60,31 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def actor_critic(algorithm: str, config: dict[str, Any], activation: str) -> dict[str, Any]:
+    """What SAC and TD3 have beside the rest; noise is in units of Pendulum's actions there, which are 2 of ours."""
+    replay = {
+        "batch_size": config["batch_size"], "buffer_size": config["buffer_size"], "num_epochs": 1,
+        "fill_buffer": config["learning_starts"], "polyak": 1 - config["target_rate"],
+    }  # fmt: skip
+    if algorithm == "sac":
+        return replay | {"agent_kwargs": {"activation": activation}}
+    return replay | {
+        "actor_kwargs": {"activation": activation}, "critic_kwargs": {"activation": activation}, "policy_delay": 2,
+        "exploration_noise": 2 * config["exploration_noise"], "target_noise": 2 * config["target_noise"],
+        "target_noise_clip": 2 * config["target_noise_clip"],
+    }  # fmt: skip
+
+
 def greedy_returns(algo: Any, algorithm: str, state: Any, key: jax.Array) -> jax.Array:
     """[EPISODES] greedy returns of one trained state (Rejax's own evaluation samples its actions)."""
     from rejax.evaluate import evaluate
 
     def act(obs: jax.Array, _: jax.Array) -> jax.Array:
+        if algorithm == "td3":
+            return algo.actor.apply(state.actor_ts.params, obs[None])[0]
+        if algorithm == "sac":
+            loc = algo.actor.apply(state.actor_ts.params, obs[None], method="_action_dist").mean()[0]
+            return 2.0 * jnp.tanh(loc)
         if algorithm == "ppo":
             scores = algo.actor.apply(state.actor_ts.params, obs[None], method="_action_dist").logits
         else:

@@ -1,6 +1,6 @@
 """What jaxrl is measured on: tables of learning tasks and of speed tasks. Imports nothing heavy."""
 
-from tasks import policies, tabular, values
+from tasks import continuous, exploring, policies, tabular, values
 from tasks.learning import FIRST_SEED, SEEDS, LearningTask
 from tasks.peers import FLASHBAX, PEERS, SUITES
 from tasks.speed import (
@@ -15,7 +15,7 @@ from tasks.speed import (
     Stepping,
     SteppingTask,
 )
-from tasks.training import COMPILES, FASTER, SPEED
+from tasks.training import COMPILES, FASTER, SOONER, SPEED
 from tasks.worlds import (
     AT_BEST,
     AT_PAIR,
@@ -33,10 +33,10 @@ from tasks.worlds import (
 __all__ = [
     "AT_BEST", "AT_PAIR", "Bar", "COMPACT", "COMPILES", "COMPILES_SOONER", "FASTER", "FIRST_SEED", "FLASHBAX", "GROUPS",
     "GROWS", "LARGE_RING", "LEARNING", "LearningTask", "PAIR", "PEERS", "Peer", "REPLAY", "RINGS", "RepeatTask",
-    "ReplayTask", "Replaying", "SCALES", "SEEDS", "SPEED", "SUITES", "Settings", "SpeedTask", "StartTask", "Stepping",
-    "SteppingTask", "WORLDS",
+    "ReplayTask", "Replaying", "SCALES", "SEEDS", "SOONER", "SPEED", "SUITES", "Settings", "SpeedTask", "StartTask",
+    "Stepping", "SteppingTask", "WORLDS",
 ]  # fmt: skip
 
-LEARNING = policies.TASKS + values.TASKS + tabular.TASKS
+LEARNING = policies.TASKS + continuous.TASKS + exploring.TASKS + values.TASKS + tabular.TASKS
 GROUPS = {"training": tuple(task.name for task in SPEED), "envs": tuple(task.name for task in WORLDS)}
 GROUPS["replay"] = tuple(task.name for task in REPLAY)

@@ -18,6 +18,7 @@ class LearningTask(NamedTuple):
     source: str  # who published it
     better: str = "higher"  # or "lower": a control, which must stay below its bar
     judged: str = "mean"  # the unfavourable end of its 95 % interval; or "every seed": a plain count
+    exceptions: int = 0  # seeds that may stay below the bar, of "every seed"
     tolerance: float = 0.0  # how far below the bar a seed may end, of "every seed"
     statistic: str = "return"  # mean return, or a measure of the environment; "exact return" is not sampled
     episodes: int = 100  # of each seed, from start states that all seeds share

@@ -25,6 +25,13 @@ DQN = Settings(  # Rejax's own configuration for CartPole, with plain Q learning
     },
     {"hidden": [64, 64], "activation": "silu"}, calls=2,
 )  # fmt: skip
+DQN_SMALL = DQN._replace(  # long backups let a small network and few gradient steps do
+    num_envs=8,
+    config={
+        "gradient_steps": 0.5, "batch_size": 64, "buffer_size": 50_000, "learning_rate": 2e-3, "target_rate": 0.02,
+        "double": True, "huber_threshold": 1e6, "backup_steps": 8, "normalise_observations": True,
+    },
+)  # fmt: skip
 PQN = Settings(  # Rejax's own configuration for CartPole; it has Adam where we have RAdam
     "pqn", "cartpole", 524_288, 16, 128,
     {
@@ -32,10 +39,28 @@ PQN = Settings(  # Rejax's own configuration for CartPole; it has Adam where we 
         "trace_decay": 0.9, "epsilon_start": 1.0, "epsilon_end": 0.05, "epsilon_steps": 262_144.0,
         "max_gradient_norm": 10.0,
     },
-    {"hidden": [64, 64], "activation": "relu", "layer_norm": True},
+    {"hidden": [64, 64], "activation": "relu", "normalisation": "layer"},
+)  # fmt: skip
+SAC = Settings(  # Rejax's own configuration for Pendulum, without its normalisation of observations
+    "sac", "pendulum", 10_000, 1, 1,
+    {
+        "batch_size": 256, "buffer_size": 10_000, "learning_starts": 256, "learning_rate": 1e-2, "discount": 0.99,
+        "target_rate": 0.02, "max_gradient_norm": 1e6,
+    },
+    {"hidden": [64, 64], "activation": "relu"},
+)  # fmt: skip
+TD3 = Settings(  # Rejax's own configuration for Pendulum; noise in units of the bounds
+    "td3", "pendulum", 10_000, 1, 2,
+    {
+        "batch_size": 100, "buffer_size": 10_000, "learning_starts": 1_000, "learning_rate": 1e-3, "discount": 0.99,
+        "target_rate": 0.05, "exploration_noise": 0.15, "target_noise": 0.1, "target_noise_clip": 0.25,
+        "max_gradient_norm": 100.0,
+    },
+    {"hidden": [64, 64], "activation": "silu"},
 )  # fmt: skip
 FASTER = "steps per second"
 COMPILES = Bar("compile seconds", 0.7)
+SOONER = Bar("seconds in all, with compilation", 1.0)
 LARGE_8 = PPO_LARGE._replace(num_seeds=8, num_steps=253_952, calls=2)
 SMALL_8 = PPO_SMALL._replace(num_seeds=8, calls=2)
 
@@ -50,6 +75,10 @@ SPEED = (
         "dqn-buffer-1m", DQN._replace(config=DQN.config | {"buffer_size": 1_000_000}), "jaxrl", DQN,
         (Bar(FASTER, 1 / 1.3),),
     ),
+    # Eight seeds of ours, which solve CartPole, against one of the peer's.
+    SpeedTask("dqn-solves-8-seeds", DQN_SMALL._replace(num_seeds=8), "rejax", DQN, (SOONER,)),
+    SpeedTask("sac-pendulum", SAC, "rejax", SAC, (Bar(FASTER, 2.0), COMPILES)),
+    SpeedTask("td3-pendulum", TD3, "rejax", TD3, (Bar(FASTER, 3.0), COMPILES)),
     StartTask("second-start", ("train", "ppo", "cartpole"), 1.0),
     RepeatTask("32-seeds-end", PPO_SMALL._replace(num_seeds=32, num_steps=5_000, calls=1), 20, 120.0, 20),
 )  # fmt: skip

@@ -1,23 +1,14 @@
 """The registry of algorithms: how each is built for an environment, and which values its config may take."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxrl import distributions, networks, spaces, transforms, value_networks
-from jaxrl.agents import dqn, dqn_family, ppo, pqn, r2d2, random, tabular
+from jaxrl import networks, spaces, transforms, value_networks
+from jaxrl.agents import continuous_family, curiosity, dqn, dqn_family, policy_family, pqn, r2d2, random, tabular
+from jaxrl.agents.algorithm import Algorithm
 from jaxrl.buffers.sequence import sequence
 from jaxrl.errors import UsageError, unknown
 from jaxrl.types import Agent, Environment
-
-
-class Algorithm(NamedTuple):
-    config: type  # a NamedTuple; its `float` fields are traced hyper-parameters, all others shape the program
-    make: Callable[[Environment, networks.Settings, Any], Agent]
-    tabular: bool = False  # reads a discrete observation as it is; the others get it one-hot
-    action_spaces: tuple[type, ...] = (spaces.Discrete, spaces.MultiDiscrete, spaces.Box)
-    defaults: dict[str, Any] = {}  # what differs from the config's own: one file serves several algorithms
-    about: str = ""  # in one line, where that is not the first of the module that holds the config
 
 
 def _random(env: Environment, settings: networks.Settings, config: random.Config) -> Agent:
@@ -34,12 +25,6 @@ def _tabular(named: tabular.Named) -> Algorithm:
 def _dqn(env: Environment, settings: networks.Settings, config: dqn.Config) -> Agent:
     parts = dqn_family.parts(env, settings, config)
     return dqn.dqn(parts.network, env.action_space, config, parts.buffer, parts.head, parts.backup)
-
-
-def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config) -> Agent:
-    head = distributions.head(env.action_space)
-    network = networks.actor_critic(settings, head.num_outputs, head.num_free)
-    return ppo.ppo(network, env.action_space, config)
 
 
 def _r2d2(env: Environment, settings: networks.Settings, config: r2d2.Config) -> Agent:
@@ -64,7 +49,8 @@ ALGORITHMS = {
         name: Algorithm(dqn.Config, _dqn, action_spaces=(spaces.Discrete,), defaults=defaults, about=about)
         for name, (about, defaults) in dqn_family.FAMILY.items()
     },
-    "ppo": Algorithm(ppo.Config, _ppo),
+    **policy_family.FAMILY,
+    **continuous_family.FAMILY,
     "r2d2": Algorithm(r2d2.Config, _r2d2, action_spaces=(spaces.Discrete,)),
     "pqn": Algorithm(pqn.Config, _pqn, action_spaces=(spaces.Discrete,)),
 }
@@ -80,11 +66,19 @@ _RANGES = {  # the closed interval of every number that a config can hold, by it
     "total_updates": (1, math.inf), "discount": (0, 1), "trace_decay": (0, 1), "clip_range": (0, math.inf),
     "length": (1, math.inf), "burn_in": (0, math.inf), "stride": (1, math.inf), "eta": (0, 1),
     "value_clip_range": (0, math.inf), "entropy_coefficient": (0, math.inf), "value_coefficient": (0, math.inf),
+    "delay": (0, math.inf), "max_rho": (0, math.inf), "max_c": (0, math.inf), "cg_steps": (1, math.inf),
+    "search_steps": (1, math.inf), "damping": (0, math.inf), "shrink": (0, 1),
+    "entropy_end": (0, math.inf), "entropy_span": (1e-6, math.inf), "kl_target": (0, math.inf),
+    "auxiliary_coefficient": (0, math.inf),
     "max_gradient_norm": (0, math.inf), "gradient_steps": (0, math.inf), "target_rate": (0, 1),
     "planning_steps": (0, math.inf), "time_bonus": (0, math.inf), "lowest_priority": (0, math.inf),
     "average_step": (0, math.inf), "tiles": (1, math.inf), "tilings": (1, math.inf),
     "exploration_decay": (0, math.inf), "temperature": (1e-6, math.inf), "bonus": (0, math.inf),
+    "coefficient": (0, math.inf), "num_features": (1, math.inf),
     "epsilon": (0, 1), "epsilon_start": (0, 1), "epsilon_end": (0, 1), "epsilon_steps": (1, math.inf),
+    "num_critics": (1, math.inf), "policy_delay": (1, math.inf), "exploration_noise": (0, math.inf),
+    "noise_reversion": (0, 1), "warm_up_hold": (1, math.inf), "target_noise": (0, math.inf),
+    "target_noise_clip": (0, math.inf), "target_entropy": (-math.inf, math.inf),
     "reward_scale": (0, math.inf), "huber_threshold": (0, math.inf), "initial_value": (-math.inf, math.inf),
 }  # fmt: skip
 
@@ -107,7 +101,7 @@ def default_config(name: str) -> Any:
 def validate(config: Any) -> None:
     """Raise UsageError for a value out of its range (on the host: a config under vmap is never checked)."""
     for name, value in config._asdict().items():
-        if value is None or isinstance(value, bool | str):  # (whoever reads a text knows what it may be)
+        if value is None or isinstance(value, bool | str | tuple):  # (whoever reads a text knows what it may be)
             continue
         low, high = _RANGES[name]
         if not low <= value <= high:
@@ -117,19 +111,27 @@ def validate(config: Any) -> None:
 def adapt(name: str, env: Environment, network: networks.Settings = networks.Settings()) -> Environment:
     """The environment as this algorithm reads it, unless it is tabular.
 
-    Discrete observations are one-hot; all others are one vector, unless the network has convolutions for them,
-    and are rescaled where the network says so.
+    Discrete observations are one-hot; all others, dictionaries among them, are one vector, unless the network has
+    convolutions for them, and are rescaled where the network says so.
     """
     if algorithm(name).tabular:
         return env
     if isinstance(env.observation_space, spaces.Discrete | spaces.MultiDiscrete):
         return transforms.one_hot(env)
-    vector = isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1
-    env = env if vector or network.channels else transforms.flatten(env)
+    num_axes = len(env.observation_space.shape) if isinstance(env.observation_space, spaces.Box) else None
+    if network.channels and num_axes != 3:
+        raise UsageError(
+            f"channels is {network.channels}, but convolutions need observations in one Box [height, width, channels],"
+            f" got {env.observation_space}: set channels to nothing"
+        )
+    env = env if num_axes == 1 or network.channels else transforms.flatten(env)
     return transforms.rescale(env, network.reach) if network.reach else env
 
 
-def make(name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None) -> Agent:
+def make(
+    name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None,
+    curious: curiosity.Config = curiosity.Config(),
+) -> Agent:  # fmt: skip
     """An agent for an (adapted) environment; a config of None is the algorithm's default one."""
     chosen = algorithm(name)
     config = default_config(name) if config is None else config
@@ -137,4 +139,5 @@ def make(name: str, env: Environment, settings: networks.Settings = networks.Set
     if not isinstance(env.action_space, chosen.action_spaces):
         wanted = " or ".join(kind.__name__ for kind in chosen.action_spaces)
         raise UsageError(f"{name} needs a {wanted} action space, but the environment has {env.action_space}")
-    return chosen.make(env, settings, config)
+    agent = chosen.make(env, settings, config)
+    return agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)

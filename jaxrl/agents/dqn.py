@@ -120,4 +120,5 @@ def dqn(
         }
         return metrics["loss"], (metrics, priority)
 
-    return Agent(init, network.begin, act, off_policy.learner(buffer, direction, loss, config.target_period))
+    step = off_policy.descent(buffer, direction, loss, config.target_period)
+    return Agent(init, network.begin, act, off_policy.learner(buffer, step))

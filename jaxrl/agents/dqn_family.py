@@ -4,11 +4,9 @@ from typing import Any, NamedTuple
 
 from jaxrl import networks
 from jaxrl.agents import dqn, value_heads, value_targets
+from jaxrl.agents.replay import replay
 from jaxrl.agents.value_heads import ValueHead
 from jaxrl.agents.value_targets import Backup
-from jaxrl.buffers.hindsight import hindsight
-from jaxrl.buffers.prioritized import prioritized
-from jaxrl.buffers.uniform import uniform
 from jaxrl.errors import UsageError, unknown
 from jaxrl.types import Buffer, Environment, Network
 from jaxrl.value_networks import AGGREGATIONS, ImplicitNetwork, QuantileNetwork, ValueNetwork, q_network
@@ -88,25 +86,7 @@ def parts(env: Environment, settings: networks.Settings, config: dqn.Config) -> 
     backup = value_targets.double if config.double else value_targets.maximum
     return Parts(
         q_network(settings, env.action_space.n, num_estimates, aggregate, deviation, module),
-        _buffer(env, config),
+        replay(env, config),
         head,
         value_targets.munchausen if config.soft else backup,
     )
-
-
-def _buffer(env: Environment, config: dqn.Config) -> Buffer:
-    if config.hindsight is not None and config.prioritized:
-        raise UsageError(f"hindsight is {config.hindsight}, which has no priorities: turn hindsight or prioritized off")
-    size, batch, least, num_steps = (
-        config.buffer_size, config.batch_size, config.learning_starts, config.backup_steps,
-    )  # fmt: skip
-    if config.hindsight is not None:
-        return hindsight(
-            size, batch, env.hindsight, env.max_steps, config.hindsight, min_size=least, num_steps=num_steps
-        )
-    if config.prioritized:
-        return prioritized(
-            size, batch, least, num_steps, priority_exponent=config.priority_exponent,
-            importance_start=config.importance_start, importance_updates=config.importance_updates,
-        )  # fmt: skip
-    return uniform(size, batch, least, num_steps)

@@ -37,6 +37,10 @@ class State(NamedTuple):
     owed: Array  # float: the fraction of a gradient step that is still due
 
 
+# (state, key) -> (state, metrics)
+Step = Callable[[State, Key], tuple[State, dict[str, Array]]]
+
+
 def begin(
     params: Tree, direction: optax.GradientTransformation, config: Any, buffer: Any,
     normalisers: Normalisers = Normalisers(),
@@ -47,13 +51,18 @@ def begin(
     return State(params, params, optimiser, hyper, buffer, normalisers, zero, zero, zero, jnp.zeros(()))
 
 
-def learner(
-    buffer: Buffer, direction: optax.GradientTransformation, loss: Loss, target_period: int
-) -> Callable[[State, Key, Rollout], tuple[State, dict[str, Mean]]]:
-    """The `learn` of an agent: (state, key, rollout [T, N, ...]) -> (state, the loss's metrics `loss` and `q`)."""
+def same(params: Tree) -> Tree:
+    return params
 
-    def gradient_step(i: Array, state: State, key: Key) -> tuple[State, dict[str, Array]]:
-        hyper, keys = state.config, jax.random.split(jax.random.fold_in(key, i), 4)
+
+def descent(
+    buffer: Buffer, direction: optax.GradientTransformation, loss: Loss, target_period: int,
+    averaged: Callable[[Tree], Tree] = same,
+) -> Step:  # fmt: skip
+    """One gradient step of all parameters on one sample; `averaged` says which of them the target follows."""
+
+    def step(state: State, key: Key) -> tuple[State, dict[str, Array]]:
+        hyper, keys = state.config, jax.random.split(key, 4)
         sample = buffer.sample(state.buffer, keys[0], hyper.discount)
         rate = learning_rate(hyper, state.updates)
         params, optimiser, (metrics, priority) = losses.gradient_step(
@@ -62,20 +71,36 @@ def learner(
         )  # fmt: skip
         count = trees.count_up(state.gradient_steps, 1)
         moved = jnp.where(count % target_period == 0, hyper.target_rate, 0.0)
-        target = jax.tree.map(lambda t, p: t + moved * (p - t), state.target, params)
+        target = follow(state.target, averaged(params), moved)
         memory = buffer.update(state.buffer, sample.indices, priority)
         return state._replace(
             params=params, target=target, optimiser=optimiser, gradient_steps=count, buffer=memory
         ), metrics
 
+    return step
+
+
+def follow(target: Tree, params: Tree, rate: Array | float) -> Tree:
+    """target + rate * (params - target)."""
+    return jax.tree.map(lambda t, p: t + rate * (p - t), target, params)
+
+
+def learner(
+    buffer: Buffer, step: Step, steps_at_once: int = 1, names: tuple[str, ...] = ("loss", "q")
+) -> Callable[[State, Key, Rollout], tuple[State, dict[str, Mean]]]:
+    """The `learn` of an agent: (state, key, rollout [T, N, ...]) -> (state, the step's metrics, which have `names`).
+
+    A `step` that stands for several gradient steps is taken when that many are due.
+    """
+
     def update(state: State, key: Key, num_steps: Array) -> tuple[State, dict[str, Mean]]:
-        """num_steps (traced) gradient steps on what the buffer holds."""
+        """`step` num_steps (traced) times on what the buffer holds."""
 
         def body(i: Array, both: Any) -> Any:
-            state, metrics = gradient_step(i, both[0], key)
+            state, metrics = step(both[0], jax.random.fold_in(key, i))
             return state, jax.tree.map(jnp.add, both[1], metrics)
 
-        zeros = {"loss": jnp.zeros(()), "q": jnp.zeros(())}
+        zeros = {name: jnp.zeros(()) for name in names}
         state, totals = jax.lax.fori_loop(0, num_steps, body, (state, zeros))
         return state, {name: Mean(total, num_steps) for name, total in totals.items()}
 
@@ -83,8 +108,10 @@ def learner(
         rollout, count = rollout._replace(steps=rollouts.blank_invalid(rollout.steps)), rollout.steps.reward.size
         memory = buffer.add(state.buffer, rollout)
         owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
-        due = jnp.floor(owed).astype(jnp.int32)
-        state = state._replace(buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due)
+        due = jnp.floor(owed / steps_at_once).astype(jnp.int32)
+        state = state._replace(
+            buffer=memory, env_steps=trees.count_up(state.env_steps, count), owed=owed - due * steps_at_once
+        )
         state, metrics = update(state, key, due)
         _, moments = scale_rewards(state.normalisers, rollout.steps, state.config.discount)
         return state._replace(normalisers=moments, updates=trees.count_up(state.updates, 1)), metrics

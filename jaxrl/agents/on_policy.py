@@ -1,4 +1,9 @@
-"""What on-policy agents share: what the network says along a rollout, chunks of it, and epochs of gradient steps."""
+"""What on-policy agents share: acting, what the network says along a rollout, chunks of it, epochs of gradient steps.
+
+Two options of theirs bound how far an update moves the policy, as its loss measures it in the metric `kl`: `kl_stop`
+leaves out what is left of an update once a minibatch finds more than kl_target; `kl_adaptive` moves the learning rate
+in the state after an update whose last minibatch found less than half or more than twice kl_target.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +12,46 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, trees
-from jaxrl.agents.schedules import learning_rate
+from jaxrl import losses, returns, trees
+from jaxrl.agents import rollouts, schedules
+from jaxrl.agents.normalisers import Normalisers, normalise, scale_rewards
 from jaxrl.errors import UsageError
 from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
 from jaxrl.statistics import Mean
-from jaxrl.types import Array, Key, Network, Transition, Tree
+from jaxrl.types import Array, Key, Network, Rollout, Timestep, Transition, Tree
+
+
+def acting(network: Network, distribution: Callable[..., Any]) -> Callable[..., Any]:
+    """`act` of an agent whose network says (policy outputs, value): a sample, or greedily the mode."""
+
+    def act(state: Any, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
+        obs = normalise(state.normalisers, timestep.obs)
+        carry, (outputs, *_) = network.step(state.params, carry, obs, timestep.first, key if explore else None)
+        policy = distribution(outputs, obs.legal)  # a network that holds its noise has used the key: no more is drawn
+        action = policy.sample(seed=key) if explore else policy.mode()
+        return action, carry, {"log_prob": policy.log_prob(action)}
+
+    return act
+
+
+def read(state: Any, rollout: Rollout) -> tuple[Transition, Transition]:
+    """The steps [T, N, ...] of a rollout without what is not valid: as they are, and as the network sees them."""
+    steps = rollouts.blank_invalid(rollout.steps)
+    obs, next_obs = (normalise(state.normalisers, o) for o in (steps.obs, steps.next_obs))
+    return steps, steps._replace(obs=obs, next_obs=next_obs)
+
+
+def advantages(
+    state: Any, steps: Transition, values: Array, next_values: Array, trace_decay: Array | float
+) -> tuple[Array, Array, Normalisers]:
+    """(advantages, value targets [T, N], the normalisers from now on) of steps as they are, and their values [T, N]."""
+    rewards, normalisers = scale_rewards(state.normalisers, steps, state.config.discount)
+    estimates = returns.gae(
+        rewards, values, next_values, steps.terminated, steps.truncated, state.config.discount, trace_decay,
+        steps.valid,
+    )  # fmt: skip
+    return *estimates, normalisers
 
 
 def look(network: Network, params: Tree, carry: Tree, steps: Transition) -> tuple[Tree, Any, Any]:
@@ -26,6 +64,16 @@ def look(network: Network, params: Tree, carry: Tree, steps: Transition) -> tupl
     _, next_out = jax.vmap(lambda c, o: network.step(params, c, o, running))(carries, steps.next_obs)
     before = jax.tree.map(lambda start, after: jnp.concatenate([start[None], after[:-1]]), carry, carries)
     return before, out, next_out
+
+
+def row_gradients(function: Callable[..., Array], params: Tree, carry: Tree, rows: Tree) -> Array:
+    """[N, P]: the gradient for each row of its function (params, carry [1, ...], steps [T, 1, ...]) -> a number."""
+
+    def one(carry: Tree, row: Tree) -> Array:
+        carry, row = jax.tree.map(lambda x: x[None], carry), jax.tree.map(lambda x: x[:, None], row)
+        return trees.ravel(jax.grad(function)(params, carry, row))[0]
+
+    return jax.vmap(one, (0, 1))(carry, rows)
 
 
 def chunks(carry: Tree, items: Tree, length: int) -> tuple[Tree, Tree]:
@@ -43,26 +91,38 @@ def chunks(carry: Tree, items: Tree, length: int) -> tuple[Tree, Tree]:
 def descend(
     key: Key, loss: Callable[..., tuple[Array, dict[str, Array]]], batch: tuple[Tree, Tree], state: Any, config: Any,
     direction: optax.GradientTransformation,
-) -> tuple[tuple[Tree, optax.OptState, Array], dict[str, Mean]]:  # fmt: skip
+) -> tuple[Any, dict[str, Mean]]:  # fmt: skip
     """Epochs of gradient steps on chunks (carry [M, ...], items [M, L, ...]).
 
-    loss: (params, hyper, carry [B, ...], items [L, B, ...]) -> (loss, metrics). What comes back is the new parameters,
-    optimiser state and count of gradient steps of `state`, and the metrics beside the learning rate.
+    loss: (params, hyper, carry [B, ...], items [L, B, ...]) -> (loss, metrics), with `hyper` the state's config with
+    the coefficients of that step. What comes back is the state with new parameters, optimiser state, count of gradient
+    steps and (of `kl_adaptive`) learning rate; and the metrics beside the learning rate.
     """
     hyper = state.config
     steps_per_update = config.num_epochs * config.num_minibatches
+    stops, adapts = (getattr(config, name, False) for name in ("kl_stop", "kl_adaptive"))
 
     def update(learnt: Any, batch: tuple[Tree, Tree]) -> tuple[Any, dict[str, Array]]:
-        params, optimiser, count = learnt
+        (params, optimiser, count), kl = learnt
         carry, items = batch[0], jax.tree.map(lambda x: x.swapaxes(0, 1), batch[1])
-        rate = learning_rate(hyper, count, steps_per_update)
+        rate, now = schedules.learning_rate(hyper, count, steps_per_update), hyper
+        if "entropy_span" in config._fields:
+            now = hyper._replace(entropy_coefficient=schedules.entropy_coefficient(hyper, count, steps_per_update))
         params, optimiser, metrics = losses.gradient_step(
-            lambda p: loss(p, hyper, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
+            lambda p: loss(p, now, carry, items), params, optimiser, direction, rate, hyper.max_gradient_norm
         )
-        return (params, optimiser, trees.count_up(count, 1)), metrics | {"learning_rate": rate}
+        after = params, optimiser, trees.count_up(count, 1)
+        if stops or adapts:
+            kl = jnp.where(stops & (kl > hyper.kl_target), kl, metrics["kl"])
+        if stops:
+            after = jax.tree.map(lambda old, new: jnp.where(kl > hyper.kl_target, old, new), learnt[0], after)
+        return (after, kl), metrics | {"learning_rate": rate}
 
-    learnt = state.params, state.optimiser, state.gradient_steps
-    return epochs(key, batch, config.num_epochs, config.num_minibatches, update, learnt)
+    learnt = (state.params, state.optimiser, state.gradient_steps), jnp.zeros(()) if stops or adapts else ()
+    (learnt, kl), metrics = epochs(key, batch, config.num_epochs, config.num_minibatches, update, learnt)
+    params, optimiser, count = learnt
+    hyper = schedules.follow_divergence(hyper, kl) if adapts else hyper
+    return state._replace(params=params, optimiser=optimiser, config=hyper, gradient_steps=count), metrics
 
 
 def epochs(

@@ -5,7 +5,7 @@ loss    = E[(Q(o_t, a_t) - G_t)^2] / 2            (several epochs over a rollout
 params <- params - learning_rate * RAdam(clip(grad(loss)))
 
 The target is Peng's Q(lambda) (Peng and Williams 1996): unlike in Watkins's, an exploratory action cuts no trace. What
-keeps it stable is layer normalisation in the network (`layer_norm` of its settings) and many parallel rows.
+keeps it stable is layer normalisation in the network (`normalisation` of its settings) and many parallel rows.
 """
 
 import math
@@ -94,8 +94,7 @@ def pqn(
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
         batch = estimate(state, rollout)
-        (params, optimiser, count), metrics = on_policy.descend(key, loss, batch, state, config, direction)
-        env_steps = trees.count_up(state.env_steps, rollout.steps.reward.size)
-        return State(params, optimiser, state.config, env_steps, count), metrics
+        state, metrics = on_policy.descend(key, loss, batch, state, config, direction)
+        return state._replace(env_steps=trees.count_up(state.env_steps, rollout.steps.reward.size)), metrics
 
     return Agent(init, network.begin, act, learn)

@@ -117,4 +117,5 @@ def r2d2(
         }
         return metrics["loss"], (metrics, hyper.eta * jnp.max(size, 0) + (1 - hyper.eta) * average)
 
-    return Agent(init, network.begin, act, off_policy.learner(buffer, direction, loss, config.target_period))
+    step = off_policy.descent(buffer, direction, loss, config.target_period)
+    return Agent(init, network.begin, act, off_policy.learner(buffer, step))

@@ -10,6 +10,7 @@ class Preset(NamedTuple):
     rollout_length: int
     config: dict[str, Any] = {}
     network: dict[str, Any] = {}
+    curiosity: dict[str, Any] = {}
 
     def values(self) -> dict[str, Any]:
         """The part that settings are made of."""

@@ -28,7 +28,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("her", None): Preset("Andrychowicz et al. 2017, as dqn", num_steps=150_000, num_envs=8, rollout_length=5),
     ("pqn", None): Preset(
         "Gallici et al. 2024, for classic control", num_steps=500_000, num_envs=32, rollout_length=64,
-        network={"hidden": (128, 128), "activation": "relu", "layer_norm": True},
+        network={"hidden": (128, 128), "activation": "relu", "normalisation": "layer"},
     ),
     **{
         (name, "cartpole"): Preset(
@@ -86,7 +86,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
             "buffer_size": 100_000, "batch_size": 512, "learning_rate": 2e-3, "gradient_steps": 0.25,
             "target_rate": 0.05, "backup_steps": 3, "epsilon_end": 0.02,
         },
-        network={"hidden": (64, 64), "activation": "silu", "layer_norm": True},
+        network={"hidden": (64, 64), "activation": "silu", "normalisation": "layer"},
     ),
     ("pqn", "cartpole"): Preset(
         "random search here on seeds 0 to 85", num_steps=250_000, num_envs=32, rollout_length=32,
@@ -94,7 +94,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
             "num_epochs": 4, "num_minibatches": 8, "learning_rate": 7e-4, "trace_decay": 0.95,
             "epsilon_steps": 125_000.0, "reward_scale": 0.1,
         },
-        network={"hidden": (64, 64), "activation": "relu", "layer_norm": True},
+        network={"hidden": (64, 64), "activation": "relu", "normalisation": "layer"},
     ),
     ("pqn", "acrobot"): Preset(
         "tuned here on seeds 0 to 29", num_steps=250_000, num_envs=16, rollout_length=64,
@@ -102,7 +102,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
             "num_epochs": 8, "num_minibatches": 8, "learning_rate": 3e-3, "trace_decay": 0.8,
             "epsilon_steps": 60_000.0, "epsilon_end": 0.02, "reward_scale": 0.1,
         },
-        network={"hidden": (64, 64), "activation": "relu", "layer_norm": True},
+        network={"hidden": (64, 64), "activation": "relu", "normalisation": "layer"},
     ),
     ("her", "bit_flipping"): Preset(
         "tuned here on seeds 0 to 9, for 15 bits", num_steps=150_000, num_envs=16, rollout_length=4,

@@ -1,6 +1,5 @@
 """The form of the features: the shared way to change them, one-hot vectors, flat vectors, equal scales."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,27 +17,37 @@ def one_hot(env: Environment) -> Environment:
     space = env.observation_space
     if not isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         raise UsageError(f"one_hot needs discrete observations, got {space}")
-    sizes = (space.n,) if isinstance(space, spaces.Discrete) else space.sizes
-
-    def encode(features: Array) -> Array:
-        parts = jnp.atleast_1d(features)
-        return jnp.concatenate([jax.nn.one_hot(part, n) for part, n in zip(parts, sizes, strict=True)])
-
-    return _map_features(env, encode, spaces.Box(0.0, 1.0, (sum(sizes),)))
+    encode, bounds = _as_vector(space)
+    return _map_features(env, encode, spaces.Box(0.0, 1.0, (len(bounds),)))
 
 
 def flatten(env: Environment) -> Environment:
-    """Features of any shape or nesting -> one float vector [n]."""
+    """Features of any shape or nesting (a dict) -> one float vector [n]; discrete ones among several are one-hot."""
     parts = jax.tree.leaves(env.observation_space, is_leaf=spaces.is_space)
-    if not all(isinstance(part, spaces.Box) for part in parts):
+    if len(parts) == 1 and not isinstance(parts[0], spaces.Box):
         raise UsageError(f"flatten needs Box observations, got {env.observation_space}: apply one_hot first")
-    low, high = (tuple(x for part in parts for x in part.bounds()[i].ravel().tolist()) for i in (0, 1))
-    size = sum(math.prod(part.shape) for part in parts)
+    encoders, bounds = zip(*map(_as_vector, parts), strict=True)
+    low, high = (tuple(pair[i] for each in bounds for pair in each) for i in (0, 1))
 
     def encode(features: Tree) -> Array:
-        return jnp.concatenate([jnp.ravel(leaf).astype(jnp.float32) for leaf in jax.tree.leaves(features)])
+        leaves = jax.tree.leaves(features)
+        return jnp.concatenate([encode(leaf) for encode, leaf in zip(encoders, leaves, strict=True)])
 
-    return _map_features(env, encode, spaces.Box(low, high, (size,)))
+    return _map_features(env, encode, spaces.Box(low, high, (len(low),)))
+
+
+def _as_vector(space: Any) -> tuple[Callable[[Array], Array], list[tuple[float, float]]]:
+    """What makes a float vector [n] of an element of a space, and the bounds (low, high) of each of its entries."""
+    if isinstance(space, spaces.Box):
+        low, high = (bound.ravel().tolist() for bound in space.bounds())
+        return lambda x: jnp.ravel(x).astype(jnp.float32), list(zip(low, high, strict=True))
+    sizes = (space.n,) if isinstance(space, spaces.Discrete) else space.sizes
+
+    def encode(index: Array) -> Array:
+        each = zip(jnp.atleast_1d(index), sizes, strict=True)
+        return jnp.concatenate([jax.nn.one_hot(part, n) for part, n in each])
+
+    return encode, [(0.0, 1.0)] * sum(sizes)
 
 
 def rescale(env: Environment, reach: float = 1.0) -> Environment:
