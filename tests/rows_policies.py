@@ -64,7 +64,9 @@ ROWS = {
         "ppo", functools.partial(cue_world, "continuous", True), _PPO | {"chunk_length": 2},
         _LSTM._replace(noise_period=2), slow=True,
     ),
-    "ppo, held noise": Row("ppo", world("quadratic"), _PPO, Settings((8,), noise_period=3, log_deviation=0.5), slow=True),
+    "ppo, held noise": Row(
+        "ppo", world("quadratic"), _PPO, Settings((8,), noise_period=3, log_deviation=0.5), slow=True
+    ),
     "ppo, batch norm": Row("ppo", world("random_mdp", max_steps=5), _PPO, Settings((8,), normalisation="batch")),
     "ppo, microbatches, gru": Row(
         "ppo", world("t_maze", length=1), _PPO | {"chunk_length": 3}, _GRU._replace(microbatch_size=2)
@@ -98,7 +100,9 @@ ROWS = {
         "actor_critic_lambda", world("quadratic"), _REINFORCE | _BOTH, slow=True,
     ),
     "actor_critic_lambda, multi-discrete": Row("actor_critic_lambda", world("multi_discrete"), _CRITIC, slow=True),
-    "actor_critic_lambda, masked, lstm": Row("actor_critic_lambda", world("masked_walk", length=4), _CRITIC, _LSTM, slow=True),
+    "actor_critic_lambda, masked, lstm": Row(
+        "actor_critic_lambda", world("masked_walk", length=4), _CRITIC, _LSTM, slow=True
+    ),
     "differential_actor_critic": Row("differential_actor_critic", world("random_mdp", max_steps=5), _CRITIC),
     "impala": Row("impala", world("random_mdp", max_steps=5), _STALE),
     "impala, continuous, normalised": Row("impala", world("quadratic"), _STALE | _BOTH, slow=True),
