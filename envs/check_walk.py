@@ -57,7 +57,7 @@ def wander(env: Environment, key: Key, params: Tree, num_steps: int, num_rows: i
 def random_action(env: Environment, key: Key, legal: Any = ()) -> Any:
     """An action of the space that the mask bool [n] allows; of several agents, [A] of them."""
     if env.legal_actions is not None:
-        parts = spaces.legal_parts(env.action_space, legal)
+        parts = spaces.split(env.action_space, legal)
         keys = jax.random.split(key, len(parts)) if len(parts) > 1 else [key]
         drawn = [jax.random.categorical(k, jnp.where(part, 0.0, -jnp.inf)) for k, part in zip(keys, parts, strict=True)]
         several = isinstance(env.action_space, spaces.MultiDiscrete)

@@ -81,11 +81,15 @@ def epsilon_greedy(key: Key, values: Array, epsilon: Array | float, legal: Array
     spaces.refuse_none_legal(spaces.Discrete(values.shape[-1]), legal)
     legal = jnp.ones_like(values, bool) if legal is None else legal
     explore, rank = jax.random.uniform(key, (2, *values.shape[:-1]))
+    greedy = jnp.argmax(jnp.where(legal, jnp.maximum(values, _lowest(values)), -jnp.inf), axis=-1)
+    return jnp.where(explore < epsilon, nth_legal(rank, legal), greedy)
+
+
+def nth_legal(rank: Array, legal: Array) -> Array:
+    """The legal action [...] that a rank [...] in [0, 1) stands for, by their order in legal, bool [..., n]."""
     num_before = jnp.cumsum(legal, axis=-1)  # of legal actions, up to and with each
     nth = jnp.floor(rank * num_before[..., -1]).astype(num_before.dtype)
-    uniform = jnp.argmax(num_before > nth[..., None], axis=-1)
-    greedy = jnp.argmax(jnp.where(legal, jnp.maximum(values, _lowest(values)), -jnp.inf), axis=-1)
-    return jnp.where(explore < epsilon, uniform, greedy)
+    return jnp.argmax(num_before > nth[..., None], axis=-1)
 
 
 def _lowest(values: Array) -> float:
@@ -129,7 +133,7 @@ def _categorical(logits: Array, space: Any) -> Any:
 
 def _categoricals(logits: Array, space: Any) -> Any:
     """Categoricals [..., k] of k sizes in one: the shorter ones are filled up with what is never drawn."""
-    parts = jnp.split(logits, np.cumsum(space.sizes)[:-1], axis=-1)
+    parts = spaces.split(space, logits)
     fill = [[(0, 0)] * (logits.ndim - 1) + [(0, max(space.sizes) - n)] for n in space.sizes]
     rows = [jnp.pad(x, pad, constant_values=_lowest(x)) for x, pad in zip(parts, fill, strict=True)]
     return _distrax("Independent")(_categorical(jnp.stack(rows, axis=-2), space), 1)

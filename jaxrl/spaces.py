@@ -104,12 +104,12 @@ def contains(space: Tree, value: Tree) -> Array:
 
 def none_legal(space: Tree, legal: Array) -> Array:
     """bool [...]: the mask legal [..., n] forbids every action of a discrete space, or of a part of a MultiDiscrete."""
-    return ~jnp.stack([part.any(-1) for part in legal_parts(space, legal)]).all(0)
+    return ~jnp.stack([part.any(-1) for part in split(space, legal)]).all(0)
 
 
-def legal_parts(space: Tree, legal: Array) -> list[Array]:
-    """The masks [..., n_i] of the parts of a MultiDiscrete action, which lie side by side in legal; or the only one."""
-    return jnp.split(legal, _cuts(space), axis=-1)
+def split(space: Tree, values: Array) -> list[Array]:
+    """Masks or logits [..., n_i] of the parts of a MultiDiscrete action, which lie side by side; or the only one."""
+    return jnp.split(values, _cuts(space), axis=-1)
 
 
 def _cuts(space: Tree) -> Any:

@@ -62,7 +62,7 @@ ROWS = {
     ),
     "ppo, dictionary, continuous, lstm, held noise": Row(
         "ppo", functools.partial(cue_world, "continuous", True), _PPO | {"chunk_length": 2},
-        _LSTM._replace(noise_period=2), slow=True,
+        _LSTM._replace(noise_period=2, log_deviation=2.5), slow=True,
     ),
     "ppo, held noise": Row(
         "ppo", world("quadratic"), _PPO, Settings((8,), noise_period=3, log_deviation=0.5), slow=True

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contracts import ROWS, case
+from contracts import ROWS, case, inner
 
 from jaxrl import agents, envs, loop, networks, statistics
 from jaxrl.agents import normalisers, on_policy, ppo
@@ -17,12 +17,14 @@ from jaxrl.spaces import Box, Discrete
 from jaxrl.types import Network
 from jaxrl.vectorize import vectorize
 
-FORMS = [name for name in ROWS if ROWS[name].algorithm == "ppo" and not ROWS[name].curiosity.bonus]
+FORMS = [name for name in ROWS if ROWS[name].algorithm == "ppo"]
 variants = pytest.mark.parametrize("name", FORMS)
 
 
 def with_config(agent_state, **values):
-    """The agent's state with other hyper-parameters."""
+    """The agent's state with other hyper-parameters, of the agent inside where something is wrapped around it."""
+    if "agent" in agent_state._fields:
+        return agent_state._replace(agent=with_config(agent_state.agent, **values))
     changed = {name: jnp.float32(value) for name, value in values.items()}
     return agent_state._replace(config=agent_state.config._replace(**changed))
 
@@ -39,7 +41,7 @@ def test_the_ratio_is_one_at_first(name):
         still = state._replace(agent=with_config(state.agent, clip_range=1e-5, learning_rate=0.0))
         after, metrics = this.step(still)
         assert float(metrics["clip_fraction"].total) == 0
-        contracts.assert_equal(after.agent.params, state.agent.params)
+        contracts.assert_equal(inner(after.agent).params, inner(state.agent).params)
         state = this.step(state)[0]
     rollout = this.roll(jax.random.key(0), still)[3]
     off = rollout._replace(steps=rollout.steps._replace(extras={"log_prob": rollout.steps.extras["log_prob"] + 2e-5}))
@@ -51,16 +53,16 @@ def test_log_probabilities_are_those_of_the_actions(name):
     """Step by step through a rollout, with the carry it began with, the stored log-probabilities are found again."""
     this = case(name)
     state = this.history[3]
-    rollout = this.roll(jax.random.key(0), state)[3]
+    rollout, agent = this.roll(jax.random.key(0), state)[3], inner(state.agent)
     network, head = this.network, this.head
     carry, step = rollout.carry, contracts.quick(network.step)
     for t in range(ROWS[name].rollout_length):
         now = jax.tree.map(lambda x, t=t: x[t], rollout.steps)
-        obs = normalisers.normalise(state.agent.normalisers, now.obs)
-        carry, (outputs, _) = step(state.agent.params, carry, obs, now.first)
+        obs = normalisers.normalise(agent.normalisers, now.obs)
+        carry, (outputs, _) = step(agent.params, carry, obs, now.first)
         log_prob = head.distribution(outputs, obs.legal).log_prob(now.action)
         contracts.assert_close(log_prob, now.extras["log_prob"], 1e-5)
-    if this.env.action_space == Box(-1.0, 1.0, (2,)) and not ROWS[name].network.noise_period:
+    if this.env.action_space == Box(-1.0, 1.0, (2,)):
         assert (np.abs(rollout.steps.action) > 1).any()
 
 

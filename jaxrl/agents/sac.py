@@ -103,9 +103,7 @@ def discrete(action_space: spaces.Discrete) -> Kind:
 
     def random(units: Array, legal: Array | None) -> Array:
         legal = jnp.ones((units.shape[0], action_space.n), bool) if legal is None else legal
-        before = jnp.cumsum(legal, axis=-1)
-        nth = jnp.floor((units[:, :1] + 1) / 2 * before[:, -1:])
-        return jnp.argmax(before > nth, axis=-1)
+        return distributions.nth_legal((units[:, 0] + 1) / 2, legal)
 
     def chosen(critics: Any, obs: Observation, action: Array) -> Array:
         one_hot = jax.nn.one_hot(action, action_space.n)
