@@ -22,7 +22,7 @@ import optax
 
 from jaxrl import distributions, losses, trees
 from jaxrl.agents import on_policy, schedules
-from jaxrl.agents.normalisers import Normalisers, running, scale_rewards
+from jaxrl.agents.normalisers import Normalisers, scale_rewards
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Rollout, Timestep, Transition, Tree
 
@@ -60,14 +60,8 @@ def actor_critic(
     distribution = distributions.head(action_space).distribution
 
     def init(key: Key, timestep: Timestep) -> State:
-        params = network.init(key, timestep.obs)
-        vector = trees.ravel(params)[0]
-        normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
-        traces = jnp.zeros((timestep.reward.shape[0], vector.size), vector.dtype) if config.traces else ()
-        zero = jnp.zeros((), jnp.int32)
-        return State(
-            params, direction.init(vector), trees.traced(config), zero, normalisers, jnp.zeros(()), traces
-        )  # fmt: skip
+        shared = on_policy.begin(key, network, direction, config, timestep)
+        return State(*shared, jnp.zeros(()), on_policy.one_each(timestep, shared[0]) if config.traces else ())
 
     def score(params: Tree, hyper: Config, carry: Tree, t: Transition) -> tuple[Array, Any]:
         """log pi + value_coefficient * V [N], and (the carry after, V and the policy) for a step of all rows."""

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions, losses, returns, trees
+from jaxrl import distributions, losses, returns
 from jaxrl.agents import on_policy
-from jaxrl.agents.normalisers import Normalisers, running, scale_rewards
+from jaxrl.agents.normalisers import Normalisers, scale_rewards
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Rollout, Timestep, Transition, Tree
 
@@ -67,13 +67,9 @@ def impala(
     act_by = on_policy.acting(network, distribution)
 
     def init(key: Key, timestep: Timestep) -> State:
-        params = network.init(key, timestep.obs)
-        normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
-        past = jax.tree.map(lambda x: jnp.stack([x] * config.delay), params) if config.delay else ()
-        return State(
-            params, direction.init(trees.ravel(params)[0]), trees.traced(config), jnp.zeros((), jnp.int32),
-            normalisers, past,
-        )  # fmt: skip
+        state = State(*on_policy.begin(key, network, direction, config, timestep), past=())
+        past = jax.tree.map(lambda x: jnp.stack([x] * config.delay), state.params) if config.delay else ()
+        return state._replace(past=past)
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
         if explore and config.delay:

@@ -14,12 +14,22 @@ import optax
 
 from jaxrl import losses, returns, trees
 from jaxrl.agents import rollouts, schedules
-from jaxrl.agents.normalisers import Normalisers, normalise, scale_rewards
+from jaxrl.agents.normalisers import Normalisers, normalise, running, scale_rewards
 from jaxrl.errors import UsageError
 from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
 from jaxrl.statistics import Mean
 from jaxrl.types import Array, Key, Network, Rollout, Timestep, Transition, Tree
+
+
+def begin(
+    key: Key, network: Network, direction: optax.GradientTransformation, config: Any, timestep: Timestep
+) -> tuple[Tree, optax.OptState, Any, Array, Normalisers]:
+    """What the states of these agents begin with: params, optimiser, traced config, a count of 0, normalisers."""
+    params = network.init(key, timestep.obs)
+    normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
+    optimiser = direction.init(trees.ravel(params)[0])
+    return params, optimiser, trees.traced(config), jnp.zeros((), jnp.int32), normalisers
 
 
 def acting(network: Network, distribution: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,6 +74,12 @@ def look(network: Network, params: Tree, carry: Tree, steps: Transition) -> tupl
     _, next_out = jax.vmap(lambda c, o: network.step(params, c, o, running))(carries, steps.next_obs)
     before = jax.tree.map(lambda start, after: jnp.concatenate([start[None], after[:-1]]), carry, carries)
     return before, out, next_out
+
+
+def one_each(timestep: Timestep, params: Tree) -> Array:
+    """Zeros [N, P]: a vector as long as the parameters for each row."""
+    vector = trees.ravel(params)[0]
+    return jnp.zeros((timestep.reward.shape[0], vector.size), vector.dtype)
 
 
 def row_gradients(function: Callable[..., Array], params: Tree, carry: Tree, rows: Tree) -> Array:

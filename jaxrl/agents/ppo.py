@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions, losses, trees
+from jaxrl import distributions, losses
 from jaxrl.agents import on_policy
 from jaxrl.agents.auxiliary import Task
-from jaxrl.agents.normalisers import Normalisers, running
+from jaxrl.agents.normalisers import Normalisers
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Tree
 
@@ -81,11 +81,7 @@ def ppo(
     distribution = distributions.head(action_space).distribution
 
     def init(key: Key, timestep: Timestep) -> State:
-        params = network.init(key, timestep.obs)
-        normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
-        return State(
-            params, direction.init(trees.ravel(params)[0]), trees.traced(config), jnp.zeros((), jnp.int32), normalisers
-        )
+        return State(*on_policy.begin(key, network, direction, config, timestep))
 
     def estimate(state: State, rollout: Rollout) -> tuple[Tree, Item, Normalisers]:
         """The rollout with values, advantages and targets, in chunks: carries [M, ...] and items [M, L, ...]."""

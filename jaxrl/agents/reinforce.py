@@ -22,7 +22,7 @@ import optax
 
 from jaxrl import distributions, losses, trees
 from jaxrl.agents import on_policy, schedules
-from jaxrl.agents.normalisers import Normalisers, running
+from jaxrl.agents.normalisers import Normalisers
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Rollout, Timestep, Transition, Tree
 
@@ -60,13 +60,8 @@ def reinforce(
     distribution = distributions.head(action_space).distribution
 
     def init(key: Key, timestep: Timestep) -> State:
-        params = network.init(key, timestep.obs)
-        vector = trees.ravel(params)[0]
-        normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
-        eligibility = jnp.zeros((timestep.reward.shape[0], vector.size), vector.dtype)
-        return State(
-            params, direction.init(vector), trees.traced(config), jnp.zeros((), jnp.int32), normalisers, eligibility
-        )
+        shared = on_policy.begin(key, network, direction, config, timestep)
+        return State(*shared, on_policy.one_each(timestep, shared[0]))
 
     def estimate(state: State, rollout: Rollout) -> tuple[Transition, Array, Array, Normalisers]:
         """(steps as the network sees them, G - b and G [T, N], normalisers); without a baseline b is 0."""
