@@ -166,6 +166,7 @@ def _draw_curves(axes: Any, lines: list[dict[str, Any]]) -> None:
         axes.plot(curve["steps"], curve["iqm"], label=line["variant"])
         axes.fill_between(curve["steps"], curve["low"], curve["high"], alpha=0.12)
     axes.set(xlabel="environment steps", ylabel="return while training", title=lines[0]["environment"])
+    axes.locator_params(axis="x", nbins=5)
     axes.legend(fontsize="x-small")
 
 

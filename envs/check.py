@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxrl import spaces
+from jaxrl.backend import jit_once
 from jaxrl.envs import check_walk
 from jaxrl.envs.check_trace import Traced, WorldError, brief, expect, fault, fits, same, strong, trace, untraceable
 from jaxrl.envs.check_walk import Walk, random_action, wander
@@ -16,7 +17,6 @@ from jaxrl.errors import unknown
 from jaxrl.types import Environment, Model, Observation
 
 CHECKS = ("purity", "keys", "values", "ends", "model")  # what `skip` can name; the rest is always checked
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # a walk is short
 
 
 def check_env(
@@ -157,7 +157,7 @@ def _check_optional(env: Environment, state: Any) -> Model | None:
 
 
 def _walk(env: Environment, num_steps: int, num_rows: int) -> Walk:
-    program = jax.jit(lambda key, params: wander(env, key, params, num_steps, num_rows), compiler_options=QUICK)
+    program = jit_once(lambda key, params: wander(env, key, params, num_steps, num_rows))
     try:
         walk = program(jax.random.key(1), env.params)
     except Exception as error:

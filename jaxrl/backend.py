@@ -78,7 +78,7 @@ def jit_once(function: Callable[..., Any]) -> Any:
 
     Its results may differ from those of an optimised program in the last bit.
     """
-    quick: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    quick: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     if jax.__version_info__[:2] == (0, 10):  # the option is gone from later versions
         quick["xla_cpu_use_fusion_emitters"] = False
     return jax.jit(function, compiler_options=quick if jax.default_backend() == "cpu" else None)

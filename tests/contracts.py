@@ -13,15 +13,10 @@ import rows_tabular
 import rows_values
 
 from jaxrl import agents, distributions, envs, loop, networks, transforms
-from jaxrl.envs.check import QUICK
+from jaxrl.backend import jit_once as quick  # the tables ask what a program computes, not how fast
 from jaxrl.envs.check_walk import Walk, wander
 from jaxrl.types import Environment
 from jaxrl.vectorize import vectorize
-
-
-def quick(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The tables ask what a program computes, not how fast: without optimisation it compiles in half of the time."""
-    return jax.jit(function, compiler_options=QUICK)
 
 
 class Counted:

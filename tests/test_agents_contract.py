@@ -19,6 +19,7 @@ from jaxrl.types import Agent
 every = pytest.mark.parametrize("name", marked(ROWS), scope="module")
 learners = pytest.mark.parametrize("name", marked(LEARNERS), scope="module")
 FIRST = {name for name in ROWS if name in agents.names()}  # the plain form of every algorithm
+OWN = {name for name in FIRST if not agents.algorithm(name).about}  # which is no setting of another one
 
 
 def test_every_algorithm_has_a_row():
@@ -61,7 +62,7 @@ def test_one_trace_serves_all_updates(name):
     assert all(np.isfinite(x).all() for x in floats)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FIRST else pytest.mark.slow) for n in ROWS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in OWN else pytest.mark.slow) for n in ROWS])
 def test_compiled_or_not_is_the_same(name):
     this, key = case(name), jax.random.key(7)
     state = this.history[1]

@@ -12,6 +12,7 @@ import scipy.special
 import scipy.stats
 
 from jaxrl import distributions, spaces
+from jaxrl.backend import jit_once as quick
 from jaxrl.errors import UsageError
 
 SPACES = {
@@ -48,7 +49,7 @@ def test_every_head_samples_actions_of_its_space_and_scores_them(name):
     """And a policy may leave jit as a value, uses its key once, and diverges from others but not from itself."""
     space, head = SPACES[name], distributions.head(SPACES[name])
 
-    @jax.jit
+    @quick
     def act(outputs, others, key, other_key):
         policy, other = head.distribution(outputs), head.distribution(others)
         action, log_prob = policy.sample_and_log_prob(seed=key)
@@ -102,7 +103,7 @@ def test_categorical_equals_scipy(n):
     head = distributions.head(spaces.Discrete(n))
     outputs, others = outputs_for(head, (50,), 0, 3.0), outputs_for(head, (50,), 1, 3.0)
 
-    @jax.jit
+    @quick
     def evaluate(outputs, others):
         policy = head.distribution(outputs)
         log_prob = jax.vmap(policy.log_prob, out_axes=-1)(jnp.arange(n)[:, None].repeat(50, 1))
@@ -142,7 +143,7 @@ def test_illegal_actions_are_never_drawn_and_do_not_count(n):
     legal[0], legal[1] = np.arange(n) == 0, np.arange(n) == n - 1
     outputs = outputs_for(head, (100,), n, 5.0)
 
-    @jax.jit
+    @quick
     def evaluate(outputs):
         policy = head.distribution(outputs, jnp.asarray(legal))
         draws = policy.sample(seed=jax.random.key(0), sample_shape=1000)
@@ -181,14 +182,14 @@ def test_masked_values_and_gradients_are_finite(num_legal):
         policy = head.distribution(outputs, legal)
         return jnp.sum(policy.log_prob(jnp.zeros(2, int)) + policy.entropy() + policy.kl_divergence(policy))
 
-    value, gradient = jax.jit(jax.value_and_grad(score))(outputs, legal)
+    value, gradient = quick(jax.value_and_grad(score))(outputs, legal)
     assert np.isfinite(gradient).all() and (np.isfinite(value) or num_legal == 0)
     np.testing.assert_array_equal(gradient[:, num_legal:], 0)
     if num_legal == 1:
         np.testing.assert_array_equal(gradient, 0)
         assert value == 0
     if num_legal == 0:
-        probabilities = jax.jit(lambda outputs, legal: head.distribution(outputs, legal).probs)
+        probabilities = quick(lambda outputs, legal: head.distribution(outputs, legal).probs)
         np.testing.assert_allclose(probabilities(outputs, legal), 0.25)
 
 
@@ -214,9 +215,9 @@ def test_the_gradient_of_a_categorical_is_the_closed_form(n):
     head = distributions.head(spaces.Discrete(n))
     outputs, action = outputs_for(head, (20,)), jnp.arange(20) % n
     p = scipy.special.softmax(np.float64(outputs), -1)
-    gradient = jax.jit(jax.grad(lambda x: head.distribution(x).log_prob(action).sum()))(outputs)
+    gradient = quick(jax.grad(lambda x: head.distribution(x).log_prob(action).sum()))(outputs)
     np.testing.assert_allclose(gradient, np.eye(n)[action] - p, atol=1e-6)
-    gradient = jax.jit(jax.grad(lambda x: head.distribution(x).entropy().sum()))(outputs)
+    gradient = quick(jax.grad(lambda x: head.distribution(x).entropy().sum()))(outputs)
     entropy = scipy.stats.entropy(p, axis=-1)[:, None]
     np.testing.assert_allclose(gradient, -p * (np.log(p) + entropy), atol=1e-6)
 
@@ -229,7 +230,7 @@ def test_multi_discrete_is_the_product_of_its_categoricals(sizes):
     parts = [random_masks(rng, (30, n)) for n in sizes]
     outputs, legal = outputs_for(head, (30,)), np.concatenate(parts, -1)
 
-    @jax.jit
+    @quick
     def evaluate(outputs, legal):
         policy = head.distribution(outputs, legal)
         draws = policy.sample(seed=jax.random.key(0), sample_shape=500)
@@ -268,7 +269,7 @@ def test_gaussian_equals_scipy_in_units_of_the_bounds(name):
     size = int(np.prod(space.shape))
     assert (head.num_outputs, head.num_free) == (size, size)
 
-    @jax.jit
+    @quick
     def evaluate(outputs):
         policy = head.distribution(outputs)
         draws = policy.sample(seed=jax.random.key(0), sample_shape=500)
@@ -299,7 +300,7 @@ def test_gaussian_divergence_is_the_closed_form():
     a, b = outputs_for(head, (10,)), outputs_for(head, (10,), 1)
     (m, s), (n, t) = (np.split(np.float64(x), 2, -1) for x in (a, b))
     expected = (t - s + (np.exp(2 * s) + (m - n) ** 2) / (2 * np.exp(2 * t)) - 0.5).sum(-1)
-    divergence = jax.jit(lambda a, b: head.distribution(a).kl_divergence(head.distribution(b)))(a, b)
+    divergence = quick(lambda a, b: head.distribution(a).kl_divergence(head.distribution(b)))(a, b)
     np.testing.assert_allclose(divergence, expected, rtol=1e-4)
 
 
@@ -329,7 +330,7 @@ def test_squashed_gaussian_is_finite_at_every_extreme(bounds):
         log_prob = head.distribution(outputs).log_prob(action)
         return log_prob.sum(), log_prob
 
-    draw, score = (jax.jit(jax.grad(f, has_aux=True)) for f in (drawn, scored))
+    draw, score = (quick(jax.grad(f, has_aux=True)) for f in (drawn, scored))
     for seed in range(5):
         gradient, (action, log_prob) = draw(grid, jax.random.key(seed))
         assert np.isfinite(log_prob).all() and np.isfinite(gradient).all()
@@ -337,14 +338,14 @@ def test_squashed_gaussian_is_finite_at_every_extreme(bounds):
         for given in (action, jnp.full_like(action, bounds[0]), jnp.full_like(action, bounds[1])):
             gradient, log_prob = score(grid, given)
             assert np.isfinite(log_prob).all() and np.isfinite(gradient).all()
-    mode = jax.jit(lambda x: head.distribution(x).mode())(grid)
+    mode = quick(lambda x: head.distribution(x).mode())(grid)
     assert np.all((mode >= low) & (mode <= high))
 
 
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-2.0, 6.0)])
 def test_squashed_log_probability_equals_the_float64_closed_form(bounds):
     head, grid = distributions.squashed_head(spaces.Box(*bounds, (1,)), **WIDE), extreme_grid()
-    draw = jax.jit(lambda key: head.distribution(grid).sample_and_log_prob(seed=key))
+    draw = quick(lambda key: head.distribution(grid).sample_and_log_prob(seed=key))
     num_compared = 0
     for seed in range(20):
         action, log_prob = draw(jax.random.key(seed))
@@ -366,7 +367,7 @@ def test_squashed_density_of_given_actions_integrates_to_one_and_matches_the_dra
     head = distributions.squashed_head(spaces.Box(-3.0, 1.0, (1,)))
     actions = np.float64(np.float32(-1 + 2 * np.tanh(np.linspace(-6.5, 6.5, 20_001))))
 
-    @jax.jit
+    @quick
     def evaluate(outputs, actions):
         policy = head.distribution(outputs)
         return jax.vmap(policy.log_prob)(actions), policy.sample(seed=jax.random.key(0), sample_shape=5000)[:, 0]
@@ -383,7 +384,7 @@ def test_squashed_head_covers_every_shape_of_box(name):
     head = distributions.squashed_head(space)
     assert (head.num_outputs, head.num_free) == (2 * int(np.prod(space.shape)), 0)
 
-    @jax.jit
+    @quick
     def evaluate(outputs):
         policy = head.distribution(outputs)
         action, log_prob = policy.sample_and_log_prob(seed=jax.random.key(0))
@@ -400,7 +401,7 @@ def test_squashed_gradient_of_a_draw_is_the_pathwise_derivative():
     """d log p(u) / d mean = 2 tanh(u) and d / d log_std = 2 tanh(u) std z - 1, for u = mean + std z."""
     head, key = distributions.squashed_head(spaces.Box(-1.0, 1.0, (1,))), jax.random.key(0)
     outputs = jnp.stack([jnp.linspace(-4, 4, 50), jnp.linspace(-3, 1, 50)], -1)
-    gradient = jax.jit(jax.grad(lambda x: head.distribution(x).sample_and_log_prob(seed=key)[1].sum()))(outputs)
+    gradient = quick(jax.grad(lambda x: head.distribution(x).sample_and_log_prob(seed=key)[1].sum()))(outputs)
     mean, log_std = np.float64(outputs).T
     scaled = np.exp(log_std) * np.float64(jax.random.normal(key, (1, 50, 1)))[0, :, 0]
     slope = 2 * np.tanh(mean + scaled)
@@ -417,13 +418,13 @@ def test_a_squashed_policy_needs_bounds(low, high):
 
 
 def many(choose):
-    return jax.jit(jax.vmap(choose))
+    return quick(jax.vmap(choose))
 
 
 def test_greedy_actions_are_the_first_best_legal_ones():
     values = jnp.array([[1.0, 3.0, 3.0], [5.0, 5.0, 5.0], [9.0, -1.0, -1.0], [-jnp.inf, -jnp.inf, -jnp.inf]])
     legal = jnp.array([[True, True, True], [True, True, True], [False, True, True], [False, True, True]])
-    choose = jax.jit(distributions.epsilon_greedy)
+    choose = quick(distributions.epsilon_greedy)
     np.testing.assert_array_equal(choose(jax.random.key(0), values, 0.0, legal), [1, 0, 1, 1])
     np.testing.assert_array_equal(choose(jax.random.key(0), values[:2], 0.0), [1, 0])
 
@@ -453,7 +454,7 @@ def test_epsilon_is_the_share_of_random_actions_and_may_differ_by_row():
     expected = 1 - np.asarray(epsilon) * 3 / 4
     error = 4 * np.sqrt(expected * (1 - expected) / len(keys)) + 1e-9
     assert np.all(np.abs((draws == 1).mean(0) - expected) < error)
-    single = jax.jit(distributions.epsilon_greedy)(jax.random.key(0), values[0], 0.0)
+    single = quick(distributions.epsilon_greedy)(jax.random.key(0), values[0], 0.0)
     assert single.shape == () and single == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl", "jaxrl.errors", "jaxrl.types"],
-    ["jaxrl.spaces", "jaxrl.trees", "jaxrl.keys"],
+    ["jaxrl.spaces", "jaxrl.trees", "jaxrl.keys", "jaxrl.backend"],
     ["jaxrl.buffers", "jaxrl.buffers.packing", "jaxrl.buffers.memory"],
     ["jaxrl.buffers.slots", "jaxrl.buffers.sum_tree"],
     ["jaxrl.buffers.storage"],
@@ -74,7 +74,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl.agents", "jaxrl.envs.registry"],
     ["jaxrl.envs"],
     ["jaxrl.loop", "jaxrl.export"],
-    ["jaxrl.run", "jaxrl.evaluate", "jaxrl.checkpoint", "jaxrl.backend", "jaxrl.for_gymnasium", "jaxrl.host_spaces"],
+    ["jaxrl.run", "jaxrl.evaluate", "jaxrl.checkpoint", "jaxrl.for_gymnasium", "jaxrl.host_spaces"],
     ["jaxrl.for_gymnasium_vector", "jaxrl.for_pettingzoo", "jaxrl.host_rows"],
     ["jaxrl.presets.preset"],
     ["jaxrl.presets.policies", "jaxrl.presets.continuous", "jaxrl.presets.exploring", "jaxrl.presets.tabular",

@@ -18,7 +18,7 @@ from jaxrl.types import Network
 from jaxrl.vectorize import vectorize
 
 FORMS = [name for name in ROWS if ROWS[name].algorithm == "ppo"]
-variants = pytest.mark.parametrize("name", FORMS)
+variants = pytest.mark.parametrize("name", contracts.marked(FORMS))
 
 
 def with_config(agent_state, **values):
@@ -29,7 +29,8 @@ def with_config(agent_state, **values):
     return agent_state._replace(config=agent_state.config._replace(**changed))
 
 
-@pytest.mark.parametrize("name", [n for n in FORMS if ROWS[n].network.normalisation != "batch"])  # whose moments move
+# the moments of a batch move, and with them the ratio
+@pytest.mark.parametrize("name", contracts.marked(n for n in FORMS if ROWS[n].network.normalisation != "batch"))
 def test_the_ratio_is_one_at_first(name):
     """After training, whatever the normalisers saw since: no first ratio is off by 1e-5, on any rollout.
 

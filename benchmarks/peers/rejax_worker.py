@@ -86,7 +86,10 @@ def greedy_returns(algo: Any, algorithm: str, state: Any, key: jax.Array) -> jax
             loc = algo.actor.apply(state.actor_ts.params, obs[None], method="_action_dist").mean()[0]
             return 2.0 * jnp.tanh(loc)
         if algorithm == "ppo":
-            scores = algo.actor.apply(state.actor_ts.params, obs[None], method="_action_dist").logits
+            distribution = algo.actor.apply(state.actor_ts.params, obs[None], method="_action_dist")
+            if not algo.discrete:
+                return jnp.clip(distribution.mean()[0], *algo.actor.action_range)
+            scores = distribution.logits
         else:
             scores = algo.agent.apply(state.q_ts.params, obs[None])
         return jnp.argmax(scores[0])

@@ -3,7 +3,12 @@
 from tasks.speed import Peer
 
 NOTE = "evaluation and callbacks off; seeds under vmap; gradients are clipped by element, episodes cut as if they ended"
-PEERS = {"rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE)}
+BASELINES = "peers/baselines_worker.py"
+PEERS = {
+    "rejax": Peer("Rejax", "peers/rejax.txt", "peers/rejax_worker.py", NOTE),
+    "sb3": Peer("Stable-Baselines3", "peers/sb3.txt", BASELINES, "from the first step to the last, on one thread"),
+    "sbx": Peer("SBX", "peers/sbx.txt", BASELINES, "from the first step to the last, compilation among them"),
+}
 FLASHBAX = Peer("flashbax", "peers/flashbax.txt", "peers/flashbax_worker.py", "a flat buffer: pairs of steps")
 STEPPER = "peers/suites_worker.py"
 SUITES = {

@@ -16,6 +16,14 @@ PPO_SMALL = PPO_LARGE._replace(  # Rejax's own configuration for CartPole
     num_steps=100_000, num_envs=5, rollout_length=100,
     config=PPO_LARGE.config | {"num_epochs": 5, "num_minibatches": 5, "learning_rate": 7.5e-4},
 )  # fmt: skip
+PPO_PENDULUM = Settings(  # Rejax's own configuration for Pendulum, without its normalisation of observations
+    "ppo", "pendulum", 150_000, 100, 100,
+    PPO_LARGE.config | {
+        "num_epochs": 10, "num_minibatches": 10, "learning_rate": 1e-3, "discount": 0.995, "entropy_coefficient": 0.0,
+        "max_gradient_norm": 10.0,
+    },
+    {"hidden": [64, 64], "activation": "silu"},
+)  # fmt: skip
 DQN = Settings(  # Rejax's own configuration for CartPole, with plain Q learning in place of dueling and double
     "dqn", "cartpole", 50_000, 10, 1,
     {
@@ -58,6 +66,36 @@ TD3 = Settings(  # Rejax's own configuration for Pendulum; noise in units of the
     },
     {"hidden": [64, 64], "activation": "silu"},
 )  # fmt: skip
+# The shortest budgets of RL Baselines3 Zoo (linear decay of the learning rate where it has it), and presets of ours.
+ZOO_PPO = PPO_SMALL._replace(
+    num_envs=8, rollout_length=32,
+    config={
+        "num_epochs": 20, "num_minibatches": 1, "learning_rate": 1e-3, "discount": 0.98, "trace_decay": 0.8,
+        "clip_range": 0.2, "value_clip_range": 1e9, "entropy_coefficient": 0.0, "value_coefficient": 0.5,
+        "max_gradient_norm": 0.5,
+    }, calls=1,
+)  # fmt: skip
+SOLVES_CARTPOLE = ZOO_PPO._replace(
+    num_steps=99_840,
+    config={
+        "num_epochs": 10, "num_minibatches": 4, "learning_rate": 1.5e-3, "trace_decay": 0.9, "value_clip_range": 1e9,
+    },
+)  # fmt: skip
+ZOO_SAC = SAC._replace(
+    num_steps=20_000,
+    config={
+        "batch_size": 256, "buffer_size": 1_000_000, "learning_starts": 100, "learning_rate": 1e-3,
+        "total_updates": 1e9, "discount": 0.99, "target_rate": 0.005,
+    },
+    network={"hidden": [256, 256], "activation": "relu"}, calls=1,
+)  # fmt: skip
+SOLVES_PENDULUM = SAC._replace(
+    config={
+        "batch_size": 128, "buffer_size": 50_000, "learning_rate": 2e-3, "target_rate": 0.02, "learning_starts": 500,
+        "discount": 0.98,
+    },
+    calls=1,
+)  # fmt: skip
 FASTER = "steps per second"
 COMPILES = Bar("compile seconds", 0.7)
 SOONER = Bar("seconds in all, with compilation", 1.0)
@@ -67,6 +105,7 @@ SMALL_8 = PPO_SMALL._replace(num_seeds=8, calls=2)
 SPEED = (
     SpeedTask("ppo-64x128", PPO_LARGE, "rejax", PPO_LARGE, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("ppo-5x100", PPO_SMALL, "rejax", PPO_SMALL, (Bar(FASTER, 1.25), COMPILES)),
+    SpeedTask("ppo-pendulum-100x100", PPO_PENDULUM, "rejax", PPO_PENDULUM, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("ppo-64x128-8-seeds", LARGE_8, "rejax", LARGE_8, (Bar(FASTER, 2.5), COMPILES)),
     SpeedTask("ppo-5x100-8-seeds", SMALL_8, "rejax", SMALL_8, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("dqn-buffer-50k", DQN, "rejax", DQN, (Bar(FASTER, 3.0), COMPILES)),
@@ -79,6 +118,10 @@ SPEED = (
     SpeedTask("dqn-solves-8-seeds", DQN_SMALL._replace(num_seeds=8), "rejax", DQN, (SOONER,)),
     SpeedTask("sac-pendulum", SAC, "rejax", SAC, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("td3-pendulum", TD3, "rejax", TD3, (Bar(FASTER, 3.0), COMPILES)),
+    SpeedTask("ppo-solves-cartpole-sb3", SOLVES_CARTPOLE, "sb3", ZOO_PPO, (SOONER,)),
+    SpeedTask("ppo-solves-cartpole-sbx", SOLVES_CARTPOLE, "sbx", ZOO_PPO, (SOONER,)),
+    SpeedTask("sac-solves-pendulum-sb3", SOLVES_PENDULUM, "sb3", ZOO_SAC, (SOONER,)),
+    SpeedTask("sac-solves-pendulum-sbx", SOLVES_PENDULUM, "sbx", ZOO_SAC, (SOONER,)),
     StartTask("second-start", ("train", "ppo", "cartpole"), 1.0),
     RepeatTask("32-seeds-end", PPO_SMALL._replace(num_seeds=32, num_steps=5_000, calls=1), 20, 120.0, 20),
 )  # fmt: skip

@@ -64,13 +64,13 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         "Schulman et al. 2015; as Stable-Baselines3", num_steps=100_000, num_envs=2, rollout_length=1024
     ),
     ("reinforce_baseline", "cartpole"): Preset(
-        "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=8, rollout_length=64,
-        config={"learning_rate": 5e-3, "normalise_rewards": True},
+        "tuned here on seeds 20 to 51", num_steps=100_000, num_envs=8, rollout_length=64,
+        config={"learning_rate": 3e-3, "normalise_rewards": True},
     ),
     ("a2c", "cartpole"): Preset(
-        "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=8, rollout_length=16,
+        "tuned here on seeds 20 to 51", num_steps=100_000, num_envs=8, rollout_length=8,
         config={
-            "standardise": True, "normalise_observations": True, "normalise_rewards": True, "learning_rate": 2e-3,
+            "standardise": True, "normalise_observations": True, "normalise_rewards": True, "learning_rate": 1e-3,
             "trace_decay": 0.9,
         },
     ),
@@ -79,8 +79,8 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         config={"num_minibatches": 8, "learning_rate": 2e-3},
     ),
     ("trpo", "pendulum"): Preset(
-        "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=4, rollout_length=512,
-        config={"num_epochs": 20, "discount": 0.95, "normalise_rewards": True},
+        "tuned here on seeds 20 to 35", num_steps=100_000, num_envs=4, rollout_length=512,
+        config={"num_epochs": 20, "learning_rate": 5e-4, "discount": 0.95, "normalise_rewards": True},
     ),
     ("trpo", "acrobot"): Preset(
         "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=16, rollout_length=64,
