@@ -1,5 +1,6 @@
 """Training from Python: the result's state, metrics and policy; seeds alone and together; presets and settings."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -154,6 +155,25 @@ def test_seeds_are_shared_out_to_cores_only_in_time(monkeypatch: pytest.MonkeyPa
     before = jax.local_device_count()
     backend.use_cores(8)
     assert jax.local_device_count() == before
+
+
+def test_small_trainings_run_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large updates, several seeds, wide layers and unknown worlds keep all threads; a user's own number stays."""
+    monkeypatch.setenv("NPROC", "")
+    monkeypatch.delenv("NPROC")
+    for size in (
+        ("breakout", 64, 1, ()),
+        ("cartpole", 8192, 1, ()),
+        ("cartpole", 8, 2, ()),
+        ("cartpole", 8, 1, (512,)),
+    ):
+        backend.use_one_thread(*size)
+        assert "NPROC" not in os.environ
+    backend.use_one_thread("cartpole", 8, 1, (64, 64))
+    assert os.environ["NPROC"] == "1"
+    monkeypatch.setenv("NPROC", "4")
+    backend.use_one_thread("cartpole", 8, 1, (64, 64))
+    assert os.environ["NPROC"] == "4"
 
 
 def test_the_cache_of_compiled_programs_is_the_users_own_if_set(

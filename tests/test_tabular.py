@@ -365,7 +365,7 @@ def learn_many(name, env, epsilons, decays, honest, **config):
 
     keys = jax.random.split(jax.random.key(0), len(epsilons))
     arguments = [jnp.asarray(x, jnp.float32) for x in (epsilons, decays)]
-    values = np.asarray(contracts.quick(jax.vmap(run))(keys, *arguments, jnp.asarray(honest)), float)
+    values = np.asarray(jax.jit(jax.vmap(run))(keys, *arguments, jnp.asarray(honest)), float)
     return values.mean(1) if values.ndim == 4 else values
 
 

@@ -68,7 +68,7 @@ TD3 = Settings(  # Rejax's own configuration for Pendulum; noise in units of the
 )  # fmt: skip
 # The shortest budgets of RL Baselines3 Zoo (linear decay of the learning rate where it has it), and presets of ours.
 ZOO_PPO = PPO_SMALL._replace(
-    num_envs=8, rollout_length=32,
+    num_steps=99_840, num_envs=8, rollout_length=32,
     config={
         "num_epochs": 20, "num_minibatches": 1, "learning_rate": 1e-3, "discount": 0.98, "trace_decay": 0.8,
         "clip_range": 0.2, "value_clip_range": 1e9, "entropy_coefficient": 0.0, "value_coefficient": 0.5,
@@ -76,7 +76,6 @@ ZOO_PPO = PPO_SMALL._replace(
     }, calls=1,
 )  # fmt: skip
 SOLVES_CARTPOLE = ZOO_PPO._replace(
-    num_steps=99_840,
     config={
         "num_epochs": 10, "num_minibatches": 4, "learning_rate": 1.5e-3, "trace_decay": 0.9, "value_clip_range": 1e9,
     },

@@ -35,7 +35,8 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("td3", "mountain_car_continuous"): Preset(HERE, 50_000, 4, 1, CLIMB | WANDER, REACHING),
     ("sac", "mountain_car_continuous"): Preset(HERE, 25_000, 4, 1, CLIMB | {"temperature": 0.1}, REACHING),
     ("sac_discrete", "cartpole"): Preset(
-        "as dqn there", 50_000, 4, 1, SMALL | {"backup_steps": 3, "target_entropy": 0.2},
-        {"hidden": (128, 128), "activation": "silu"},
+        HERE, 50_000, 8, 1,
+        SMALL | {"learning_rate": 5e-4, "backup_steps": 8, "target_entropy": 0.02},
+        {"hidden": (64, 64), "activation": "silu"},
     ),
 }  # fmt: skip
