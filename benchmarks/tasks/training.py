@@ -107,7 +107,7 @@ SPEED = (
     SpeedTask("ppo-pendulum-100x100", PPO_PENDULUM, "rejax", PPO_PENDULUM, (Bar(FASTER, 2.0), COMPILES)),
     SpeedTask("ppo-64x128-8-seeds", LARGE_8, "rejax", LARGE_8, (Bar(FASTER, 2.5), COMPILES)),
     SpeedTask("ppo-5x100-8-seeds", SMALL_8, "rejax", SMALL_8, (Bar(FASTER, 2.0), COMPILES)),
-    SpeedTask("dqn-buffer-50k", DQN, "rejax", DQN, (Bar(FASTER, 3.0), COMPILES)),
+    SpeedTask("dqn-buffer-50k", DQN, "rejax", DQN, (Bar(FASTER, 4.0), COMPILES)),
     SpeedTask("pqn-16x128", PQN, "rejax", PQN, (Bar(FASTER, 1.5), COMPILES)),
     SpeedTask(
         "dqn-buffer-1m", DQN._replace(config=DQN.config | {"buffer_size": 1_000_000}), "jaxrl", DQN,
