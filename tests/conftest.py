@@ -25,4 +25,4 @@ def pytest_collection_finish() -> None:
     """Traces make many small objects that live: looking through all of them again and again took half of their time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000, 10, 3)
