@@ -39,9 +39,8 @@ def time_training(settings: Settings) -> dict[str, Any]:
 
     chosen = resolved(settings)
     backend.use_cores(settings.num_seeds)
-    backend.fuse_operations(settings.environment, chosen.steps_per_update)
     size = chosen.steps_per_update, chosen.num_seeds, chosen.network.hidden
-    backend.use_one_thread(chosen.environment, *size)
+    backend.suit_small_updates(chosen.environment, *size)
     parts, keys = experiment.assemble(chosen), experiment.keys(chosen)
     backend.freeze_imports()
     start = time.perf_counter()

@@ -51,29 +51,27 @@ SMALL = 4096  # steps of an update below which its operations are small, with th
 KNOWN = ("acrobot", "cartpole", "pendulum", "t_maze", "frozen_lake", "cliff_walking", "taxi", "gridworld")
 
 
-def fuse_operations(environment: str, steps_per_update: int) -> None:
-    """Let XLA's CPU compiler compute several results in one operation, in a process that trains one known environment.
+def suit_small_updates(environment: str, steps_per_update: int, num_seeds: int, hidden: tuple[int, ...]) -> None:
+    """Set up XLA's CPU backend for updates of many small operations, in a process that trains one known environment.
 
-    Small updates are many small operations: PPO on 5 x 100 steps runs 1.25 times as fast with it and compiles in two
-    thirds of the time (large ones lose what the two cores do at once). But the pass is young and ends the process on
-    some programs (MinAtar's Breakout is one), so it is only for environments and versions of JAX that were tried with
-    it, and never for a library call in somebody's process. It has no effect after a backend has started; XLA_FLAGS
-    that set such options themselves stay as they are.
+    The compiler may compute several results in one operation: PPO on 5 x 100 steps runs 1.25 times as fast with it and
+    compiles in two thirds of the time (large updates lose what the two cores do at once). But the pass is young and
+    ends the process on some programs (MinAtar's Breakout is one), so it is only for environments and versions of JAX
+    that were tried with it, and never for a library call in somebody's process.
+
+    One thread runs the training of one seed: handing an operation of some microseconds to a second one takes longer
+    than it saves. DQN on CartPole runs 1.47 times as fast, SAC on Pendulum 1.38, TD3 1.21 and PPO on 5 x 100 steps 1.12
+    times. Large updates lose (PPO on 64 x 128: a sixth), and so do convolutions; layers of 256 units still gain.
+
+    Neither has an effect after a backend has started. XLA_FLAGS that set such options themselves, and NPROC, by which
+    XLA is told how many threads there are, stay as they are.
     """
-    flags, tried = os.environ.get("XLA_FLAGS", ""), environment in KNOWN and jax.__version_info__[:2] == (0, 10)
-    if tried and steps_per_update < SMALL and "xla_backend_extra_options" not in flags:
+    if environment not in KNOWN or steps_per_update >= SMALL:
+        return
+    flags = os.environ.get("XLA_FLAGS", "")
+    if jax.__version_info__[:2] == (0, 10) and "xla_backend_extra_options" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options=xla_cpu_use_multi_output_fusion=true".strip()
-
-
-def use_one_thread(environment: str, steps_per_update: int, num_seeds: int, hidden: tuple[int, ...]) -> None:
-    """Let one thread run the training of one seed whose operations are small, in a process that trains nothing else.
-
-    Handing an operation of some microseconds to a second thread takes longer than it saves: with one, DQN on CartPole
-    runs 1.47 times as fast, SAC on Pendulum 1.38, TD3 1.21 and PPO on 5 x 100 steps 1.12 times. Large updates lose (PPO
-    on 64 x 128: a sixth), and so do convolutions; layers of 256 units still gain a little. It has no effect after a
-    backend has started; NPROC, by which XLA is told how many threads there are, stays as it is where it is set.
-    """
-    if environment in KNOWN and steps_per_update < SMALL and num_seeds == 1 and max(hidden, default=0) <= 256:
+    if num_seeds == 1 and max(hidden, default=0) <= 256:
         os.environ.setdefault("NPROC", "1")
 
 

@@ -231,9 +231,8 @@ def train(command: Train, rest: list[str]) -> int:
 
     folder = command.folder or run_folder.default_path(command.algorithm, command.environment)
     settings = experiment.resolve(command.algorithm, command.environment, options, Path(folder), command.resume)
-    backend.fuse_operations(settings.environment, settings.steps_per_update)
     size = settings.steps_per_update, settings.num_seeds, settings.network.hidden
-    backend.use_one_thread(settings.environment, *size)
+    backend.suit_small_updates(settings.environment, *size)
     backend.freeze_imports()
     result = experiment.train(
         command.algorithm,

@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxrl import backend
+
 sys.path.insert(0, str(Path(__file__).parent))  # so that the tables of `contracts` are found in every import mode
 
 
@@ -23,6 +25,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Traces make many small objects that live: looking through all of them again and again took half of their time."""
-    gc.collect()
-    gc.freeze()
+    backend.freeze_imports()
     gc.set_threshold(50_000, 10, 3)

@@ -159,6 +159,7 @@ def test_seeds_are_shared_out_to_cores_only_in_time(monkeypatch: pytest.MonkeyPa
 
 def test_small_trainings_run_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large updates, several seeds, wide layers and unknown worlds keep all threads; a user's own number stays."""
+    monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setenv("NPROC", "")
     monkeypatch.delenv("NPROC")
     for size in (
@@ -167,12 +168,12 @@ def test_small_trainings_run_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         ("cartpole", 8, 2, ()),
         ("cartpole", 8, 1, (512,)),
     ):
-        backend.use_one_thread(*size)
+        backend.suit_small_updates(*size)
         assert "NPROC" not in os.environ
-    backend.use_one_thread("cartpole", 8, 1, (64, 64))
+    backend.suit_small_updates("cartpole", 8, 1, (64, 64))
     assert os.environ["NPROC"] == "1"
     monkeypatch.setenv("NPROC", "4")
-    backend.use_one_thread("cartpole", 8, 1, (64, 64))
+    backend.suit_small_updates("cartpole", 8, 1, (64, 64))
     assert os.environ["NPROC"] == "4"
 
 

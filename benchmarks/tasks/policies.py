@@ -8,6 +8,7 @@ CORRIDOR: dict[str, Any] = {"environment_options": {"length": 20}}
 # Whole episodes of 21 steps; a trap in each of them, which the mask shows.
 TRAPS: dict[str, Any] = {
     "environment_options": {"length": 20, "traps": "masked"}, "rollout_length": 105, "config": {"chunk_length": 21},
+    "network": {"cell_memory": 0},
 }  # fmt: skip
 
 TASKS = (
@@ -29,13 +30,12 @@ TASKS = (
     LearningTask(
         "masked-recurrent-ppo-traps", "ppo", "memory_chain", 300_000, 0.95, "none: our target",
         "a memory chain of 20 whose traps the mask shows", statistic="success",
-        options=TRAPS | {"network": {"cell_memory": 0}}, control="unmasked-recurrent-ppo-traps",
+        options=TRAPS, control="unmasked-recurrent-ppo-traps",
     ),
     LearningTask(
         "unmasked-recurrent-ppo-traps", "ppo", "memory_chain", 300_000, 0.6, "0, a guess in every step",
         "the control, without a mask", better="lower", statistic="success",
-        options=TRAPS
-        | {"network": {"cell_memory": 0}, "environment_options": {"length": 20, "traps": "hidden"}},
+        options=TRAPS | {"environment_options": {"length": 20, "traps": "hidden"}},
     ),
     LearningTask(
         "masked-feedforward-ppo-traps", "ppo", "memory_chain", 300_000, 0.6, "0.5, a guess",

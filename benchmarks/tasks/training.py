@@ -66,7 +66,8 @@ TD3 = Settings(  # Rejax's own configuration for Pendulum; noise in units of the
     },
     {"hidden": [64, 64], "activation": "silu"},
 )  # fmt: skip
-# The shortest budgets of RL Baselines3 Zoo (linear decay of the learning rate where it has it), and presets of ours.
+# The shortest budgets of RL Baselines3 Zoo (its learning rates decay where they do there, its clip range stays), and
+# what presets of ours say.
 ZOO_PPO = PPO_SMALL._replace(
     num_steps=99_840, num_envs=8, rollout_length=32,
     config={
