@@ -72,7 +72,7 @@ ROWS = {
         "ppo", world("t_maze", length=1), _PPO | {"chunk_length": 3}, _GRU._replace(microbatch_size=2)
     ),
     "ppo, auxiliary": Row("ppo", world("random_mdp", max_steps=5), _PPO | {"auxiliary": ("reward", "control")}),
-    "ppo, rnd": Row("ppo", world("random_mdp", max_steps=5), _PPO, curiosity=_RND, slow=True),
+    "ppo, rnd": Row("ppo", world("random_mdp", max_steps=5), _PPO, curiosity=_RND._replace(episodic=True), slow=True),
     "ppo, icm": Row("ppo", world("quadratic"), _PPO, curiosity=_RND._replace(bonus="icm"), slow=True),
     "dqn, rnd": Row(
         "dqn", world("masked_walk"),

@@ -20,8 +20,8 @@ ROWS = ("ppo, rnd", "ppo, icm", "dqn, rnd")
 rows = pytest.mark.parametrize("name", ROWS, scope="module")
 
 
-def listening():
-    """An agent that does nothing but remember the rewards [T, N] that it was told to learn from."""
+def listening(keep=lambda steps: steps.reward):
+    """An agent that does nothing but remember what it was told to learn from: the rewards [T, N]."""
 
     def init(key, timestep):
         return jnp.zeros((1, timestep.reward.shape[0]))
@@ -30,7 +30,7 @@ def listening():
         return jnp.zeros(timestep.reward.shape, jnp.int32), carry, ()
 
     def learn(state, key, rollout):
-        return rollout.steps.reward, {}
+        return keep(rollout.steps), {}
 
     return agents.Agent(init, lambda n: (), act, learn)
 
@@ -176,6 +176,25 @@ def test_the_last_step_of_an_episode_is_paid_for_its_end():
     table = np.square(np.asarray(out[0]) - np.asarray(out[1])).mean(-1)
     assert np.abs(table[3] - table[0]) > 0.01
     np.testing.assert_allclose(told[:, 0], table[[1, 2, 3, 1, 2, 3, 1, 2]], rtol=1e-4)
+
+
+def test_an_episodic_bonus_is_paid_for_first_visits_alone():
+    """In a random walk that goes on over three rollouts: exactly where a set of each episode's states says so."""
+    env = envs.make("four_rooms", max_steps=9)
+    config = Config("rnd", episodic=True, num_features=8, learning_rate=0.0)
+    agent = curiosity.around(listening(lambda steps: steps), env, SETTINGS, config)
+    trainer = loop.make_trainer(agent, vectorize(env, 5), 7)
+    step = contracts.quick(trainer.step)
+    state, seen, paid, new = contracts.quick(trainer.init)(jax.random.key(0)), [set() for _ in range(5)], [], []
+    for _ in range(3):
+        state, _ = step(state)
+        steps = jax.tree.map(np.asarray, state.agent.agent)
+        for t, row in np.ndindex(7, 5):
+            here, there = (int(x.features[t, row]) for x in (steps.obs, steps.next_obs))
+            seen[row] = {here} if steps.first[t, row] else seen[row] | {here}
+            new.append(there not in seen[row])
+            paid.append(steps.reward[t, row] not in (0, 1))  # what the world pays
+    assert paid == new and 20 < sum(new) < 85
 
 
 def test_what_is_not_valid_counts_nowhere():

@@ -27,7 +27,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
      "jaxrl.suites.pgx", "jaxrl.suites.playground"],
     ["jaxrl.envs.check_trace"],
     ["jaxrl.envs.check_walk"],
-    ["jaxrl.agents.tabular.exploration", "jaxrl.agents.rollouts", "jaxrl.agents.exploration",
+    ["jaxrl.agents.tabular.exploration", "jaxrl.agents.rollouts", "jaxrl.agents.exploration", "jaxrl.agents.visits",
      "jaxrl.agents.replay"],
     ["jaxrl.agents.tabular.core"],
     ["jaxrl.envs.check", "jaxrl.agents.normalisers", "jaxrl.agents.schedules", "jaxrl.envs.grid", "jaxrl.envs.tabular",

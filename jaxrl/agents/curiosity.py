@@ -10,6 +10,8 @@ The bonus is that of the step itself: o' is what it reached, never the observati
 inner agent learns, with what was known before the rollout; predictors and statistics change after that. An agent with
 replay stores the sum, so its bonuses are those of the time when each step was new: they fall from visit to visit, and
 what it learns of a state is their mean, much like a bonus by counts.
+
+An episodic bonus is paid for the first visit of an episode alone (Zhang et al. 2021, NovelD, equation 3).
 """
 
 import functools
@@ -21,7 +23,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, networks, spaces, statistics, trees
-from jaxrl.agents import on_policy, rollouts
+from jaxrl.agents import on_policy, rollouts, visits
 from jaxrl.agents.normalisers import Normalisers, running, scale_rewards
 from jaxrl.errors import unknown
 from jaxrl.statistics import Mean
@@ -34,6 +36,7 @@ _APART = 2**31 - 1  # folded into a key that the inner agent uses too: no split 
 
 class Config(NamedTuple):
     bonus: str | None = None  # rnd, icm
+    episodic: bool = False  # pay for the first visit of an episode alone
     num_features: int = 32  # that are predicted
     num_epochs: int = 1  # of the predictor on each rollout
     num_minibatches: int = 1
@@ -50,6 +53,13 @@ class State(NamedTuple):
     config: Config
     gradient_steps: Array  # int32
     normalisers: Normalisers
+
+
+class Memory(NamedTuple):
+    """The carry of an agent whose bonus is episodic."""
+
+    agent: Tree  # the inner agent's
+    seen: Array  # bool [N, slots]
 
 
 class Bonus(NamedTuple):
@@ -154,7 +164,15 @@ def curious(
         return State(agent.init(key, timestep), params, frozen, optimiser, trees.traced(config), zero, moments)
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
-        return agent.act(state.agent, key, carry, timestep, explore)
+        if not config.episodic:
+            return agent.act(state.agent, key, carry, timestep, explore)
+        action, inner, extras = agent.act(state.agent, key, carry.agent, timestep, explore)
+        slots = visits.slot(timestep.obs, timestep.first)
+        return action, Memory(inner, visits.enter(carry.seen, timestep.first, slots)), extras
+
+    def begin(num_rows: int) -> Tree:
+        inner = agent.begin(num_rows)
+        return Memory(inner, visits.begin(num_rows)) if config.episodic else inner
 
     def study(state: State, key: Key, steps: Transition) -> tuple[State, dict[str, Mean]]:
         """Epochs of gradient steps on steps [T, N, ...]."""
@@ -177,9 +195,13 @@ def curious(
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
         steps = rollouts.blank_invalid(rollout.steps._replace(extras=()))
+        pays = steps.valid
+        if config.episodic:
+            pays &= visits.are_new(rollout.carry.seen, steps.first, steps.obs, steps.next_obs)
+            rollout = rollout._replace(carry=rollout.carry.agent)
         steps = steps._replace(obs=see(steps.obs), next_obs=see(steps.next_obs))
         normal = steps._replace(obs=_normal(state, steps.obs), next_obs=_normal(state, steps.next_obs))
-        surprise = jnp.where(steps.valid, bonus.reward(state.params, state.frozen, normal), 0.0)
+        surprise = jnp.where(pays, bonus.reward(state.params, state.frozen, normal), 0.0)
         scaled, moments = scale_rewards(state.normalisers, steps._replace(reward=surprise), state.config.discount)
         reward = rollout.steps.reward + state.config.coefficient * scaled
         inner, metrics = agent.learn(state.agent, key, rollout._replace(steps=rollout.steps._replace(reward=reward)))
@@ -187,7 +209,7 @@ def curious(
         told = metrics | studied | {"intrinsic_reward": Mean.of(scaled, steps.valid)}
         return state._replace(agent=inner, normalisers=moments), told
 
-    return Agent(init, agent.begin, act, learn)
+    return Agent(init, begin, act, learn)
 
 
 def _normal(state: State, obs: Observation) -> Observation:
