@@ -15,12 +15,13 @@ from jaxrl.vectorize import vectorize
 
 
 class Episodes(NamedTuple):
-    """E episodes; a measure is its value at the episode's end."""
+    """E episodes; a measure is its value at the episode's end, an average that over its steps."""
 
     returns: Array  # float [E] (or [E, A])
     lengths: Array  # int32 [E]
     finished: Array  # bool [E]: its end was seen (max_steps is an end)
     measures: dict[str, Array]  # {name: [E]}
+    averages: dict[str, Array]  # {name: [E]}
 
 
 def evaluate(
@@ -38,9 +39,17 @@ def evaluate(
     venv = vectorize(env._replace(max_steps=min(limit, env.max_steps or limit)), num_episodes)
     roll = collect(agent, venv, 1)
 
-    def read(info: dict[str, Array], finished: Array) -> Episodes:
+    def read(info: dict[str, Array], finished: Array, before: Episodes | None = None) -> Episodes:
         measures = {name: value for name, value in info.items() if name not in ("episode_return", "episode_length")}
-        return Episodes(info["episode_return"], info["episode_length"], finished, measures)
+        length = info["episode_length"]
+        each = jnp.maximum(length.reshape(num_episodes, -1)[:, 0], 1)
+
+        def average(name: str, value: Array) -> Array:
+            step = each.reshape(-1, *[1] * (value.ndim - 1))
+            return value if before is None else before.averages[name] + (value - before.averages[name]) / step
+
+        averages = {name: average(name, value.astype(jnp.float32)) for name, value in measures.items()}
+        return Episodes(info["episode_return"], length, finished, measures, averages)
 
     def play(key: Key, agent_state: Any, task: Tree = env.params) -> Episodes:
         reset_key, play_key = jax.random.split(inline(key))
@@ -52,7 +61,7 @@ def evaluate(
             step_key = jax.random.fold_in(play_key, steps)
             state, timestep, memory, rollout, info = roll(step_key, agent_state, state, timestep, memory, task, explore)
             ended = timestep.first.reshape(num_episodes, -1).all(-1)  # an episode ends for all its agents at once
-            now = read({name: value[0] for name, value in info.items()}, ended)
+            now = read({name: value[0] for name, value in info.items()}, ended, episodes)
             return steps + 1, state, timestep, memory, trees.where(episodes.finished, episodes, now)
 
         start = jnp.zeros((), jnp.int32), state, timestep, agent.begin(venv.num_rows), waiting

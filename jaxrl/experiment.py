@@ -83,6 +83,7 @@ def train(
     config: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
     curiosity: Mapping[str, Any] | None = None,
+    team: Mapping[str, Any] | None = None,
     environment_options: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -97,7 +98,7 @@ def train(
     """
     given = {
         "num_steps": num_steps, "num_envs": num_envs, "rollout_length": rollout_length, "num_seeds": num_seeds,
-        "seed": seed, "config": config, "network": network, "curiosity": curiosity,
+        "seed": seed, "config": config, "network": network, "curiosity": curiosity, "team": team,
         "environment_options": environment_options,
     }  # fmt: skip
     path = None if folder is None else Path(folder)
@@ -149,9 +150,13 @@ def assemble(settings: Settings) -> Parts:
     """The environment, agent and trainer of checked settings."""
     environment = envs.make(settings.environment, **settings.environment_options)
     adapted = agents.adapt(settings.algorithm, environment, settings.network)
-    agent = agents.make(settings.algorithm, adapted, settings.network, settings.config, settings.curiosity)
+    agent = agents.make(
+        settings.algorithm, adapted, settings.network, settings.config, settings.curiosity, settings.team
+    )
     trainer = loop.make_trainer(agent, vectorize(adapted, settings.num_envs), settings.rollout_length)
-    return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer))
+    # (One seed after another copies all of a seed's state per update, which a replay buffer is too large for.)
+    convolves = bool(settings.network.channels) and "buffer_size" not in settings.config._fields
+    return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer, convolves))
 
 
 def keys(settings: Settings) -> Key:

@@ -1,4 +1,4 @@
-"""Options of a network, `Network -> Network`: precision, how many rows it sees at a time, gates, noise that is held."""
+"""Options of a network, `Network -> Network`: precision, rows at a time, gates, held noise, a central critic."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxrl import keys
 from jaxrl.errors import UsageError, at_least
-from jaxrl.types import Array, Key, Network, Tree
+from jaxrl.types import Array, Key, Network, Observation, Tree
 
 
 def in_precision(network: Network, dtype: Any) -> Network:
@@ -136,3 +136,32 @@ def with_held_noise(network: Network, num_actions: int, num_features: int, perio
         return (inner, *(jnp.broadcast_to(x, first.shape) for x in held)), read(out)[0]
 
     return Network(network.init, begin, step, unroll)
+
+
+def with_central_critic(network: Network) -> Network:
+    """Two copies of an actor-critic, one of which the policy outputs are read from, of the other the value.
+
+    The second one sees obs.state [..., s] in place of the features. The rest of the out is the first one's.
+    """
+
+    def world(obs: Observation) -> Observation:
+        if obs.state is None:
+            raise UsageError("a central critic reads obs.state, but the observation has none: it belongs into a team")
+        return Observation(obs.state)
+
+    def init(key: Key, obs: Observation) -> Tree:
+        actor_key, critic_key = jax.random.split(key)
+        return {"actor": network.init(actor_key, obs), "critic": network.init(critic_key, world(obs))}
+
+    def begin(n: int) -> Tree:
+        return {"actor": network.begin(n), "critic": network.begin(n)}
+
+    def run(function: Callable[..., Any]) -> Callable[..., Any]:
+        def both(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Any]:
+            actor, (outputs, _, *rest) = function(params["actor"], carry["actor"], obs, first, key)
+            critic, (_, value, *_) = function(params["critic"], carry["critic"], world(obs), first)
+            return {"actor": actor, "critic": critic}, (outputs, value, *rest)
+
+        return both
+
+    return Network(init, begin, run(network.step), run(network.unroll))

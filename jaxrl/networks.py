@@ -60,7 +60,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Any:
         for channels in self.channels:
-            x = self.activate(nn.Conv(channels, (3, 3), kernel_init=orthogonal(2**0.5))(x), -1)
+            x = self.activate(Convolution(channels)(x), -1)
         if self.channels:
             x = x.reshape(*x.shape[:-3], -1)
         batch, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
@@ -85,6 +85,26 @@ class MLP(nn.Module):
         if self.normalisation == "batch":
             x = BatchNorm()(x, features)
         return self.activation(x)
+
+
+class Convolution(nn.Module):
+    """A 3 x 3 convolution of x [..., H, W, C] with zeros around -> [..., H, W, channels].
+
+    As one product of the patches of all places: within a loop XLA's CPU backend takes many times as long for its own
+    convolutions, and their gradients, and longer still for those of several networks at once.
+    """
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        height, width, depth = x.shape[-3:]
+        kernel = self.param("kernel", orthogonal(2**0.5), (3, 3, depth, self.channels))
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        around = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(1, 1), (1, 1), (0, 0)])
+        places = [(i, j) for i in range(3) for j in range(3)]
+        patches = jnp.concatenate([around[..., i : i + height, j : j + width, :] for i, j in places], -1)
+        return patches.astype(kernel.dtype) @ kernel.reshape(-1, self.channels) + bias
 
 
 class BatchNorm(nn.Module):

@@ -8,7 +8,8 @@ from jaxrl.errors import UsageError, unknown
 from jaxrl.settings import PARTS, Settings, parse_yaml, read_yaml
 
 ENVIRONMENT = "environment."  # --environment.max-steps 50 is the environment's option `max_steps`
-CURIOSITY = "curiosity."  # --curiosity.coefficient 0.1 likewise; --curiosity rnd is its option `bonus`
+# --curiosity.coefficient 0.1 likewise; and --curiosity rnd is its option `bonus`
+SHORT = {"curiosity": "bonus", "team": "learning"}
 
 
 def from_file(path: str | os.PathLike[str], algorithm: str, environment: str) -> dict[str, Any]:
@@ -32,19 +33,20 @@ def from_options(words: list[str], algorithm: str) -> dict[str, Any]:
         if name.startswith(ENVIRONMENT):
             values["environment_options"][name.removeprefix(ENVIRONMENT)] = _value(texts, None)
             continue
-        if name == "curiosity" or name.startswith(CURIOSITY):
-            values["curiosity"][name.partition(".")[2] or "bonus"] = _value(texts, None)
+        part, _, own = name.partition(".")
+        if part in SHORT:
+            values[part][own or SHORT[part]] = _value(texts, None)
             continue
         negated = name.removeprefix("no_")
-        part = next((part for part, names in defaults.items() if name in names or negated in names), None)
-        if part is None:
+        owner = next((part for part, names in defaults.items() if name in names or negated in names), None)
+        if owner is None:
             raise _unknown_option(option, algorithm, defaults)
-        if name in defaults[part]:
-            values[part][name] = _value(texts, defaults[part][name])
+        if name in defaults[owner]:
+            values[owner][name] = _value(texts, defaults[owner][name])
         elif texts:
             raise UsageError(f"--{option} takes no value, not {' '.join(texts)!r}")
         else:
-            values[part][negated] = False
+            values[owner][negated] = False
     return {part: each for part, each in values.items() if each}
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl import agents, backend, envs, experiment, networks, presets, statistics, suites
-from jaxrl.agents import ALGORITHMS, curiosity
+from jaxrl.agents import ALGORITHMS, curiosity, teams
 from jaxrl.envs.registry import CONSTRUCTORS, GYMNAX
 from jaxrl.errors import at_least, unknown
 from jaxrl.evaluate import Episodes, evaluate
@@ -94,7 +94,8 @@ def _algorithm(name: str) -> str:
     options = table(_fields(agents.default_config(name))) or ["  none"]
     network = ["options of the network", *table(_fields(networks.Settings()))]
     bonus = ["options of curiosity", *table(_fields(curiosity.Config(), "curiosity."))]
-    lines = [_about(name), "", "options (type, default)", *options, "", *network, "", *bonus]
+    team = ["options of a team", *table(_fields(teams.Config(), "team."))]
+    lines = [_about(name), "", "options (type, default)", *options, "", *network, "", *bonus, "", *team]
     return "\n".join([*lines, "", "presets (environments x steps of a rollout)", *table(rows)])
 
 

@@ -54,7 +54,7 @@ def check_free(path: Path) -> None:
 def check_same(path: Path, wanted: Settings) -> None:
     """Refuse to continue the run at path with other settings than its own."""
     old, new = read_settings(path).to_values(), wanted.to_values()
-    for part in (part for part in PARTS if part != "curiosity"):  # whose options have names of the config's
+    for part in (part for part in PARTS if part not in ("curiosity", "team")):  # which have names of the config's
         old |= old.pop(part)
         new |= new.pop(part)
     for name, value in new.items():

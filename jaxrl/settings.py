@@ -13,11 +13,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model
 
 from jaxrl import agents, envs, networks, suites
-from jaxrl.agents import curiosity
+from jaxrl.agents import curiosity, teams
 from jaxrl.errors import UsageError, unknown
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-PARTS = ("network", "config", "curiosity", "environment_options")  # the settings that are mappings themselves
+PARTS = ("network", "config", "curiosity", "team", "environment_options")  # the settings that are mappings themselves
 
 
 class Settings(BaseModel):
@@ -36,6 +36,7 @@ class Settings(BaseModel):
     network: Any  # a networks.Settings
     config: Any  # the algorithm's own configuration
     curiosity: Any  # an agents.curiosity.Config
+    team: Any  # an agents.teams.Config, read in worlds of several agents
 
     @property
     def steps_per_update(self) -> int:
@@ -51,7 +52,7 @@ class Settings(BaseModel):
 
     def to_values(self) -> dict[str, Any]:
         """Plain values, as a YAML file holds them; `check` reads them back."""
-        parts = {part: getattr(self, part)._asdict() for part in ("network", "config", "curiosity")}
+        parts = {part: getattr(self, part)._asdict() for part in ("network", "config", "curiosity", "team")}
         return json.loads(json.dumps({name: getattr(self, name) for name in Settings.model_fields} | parts))
 
     def to_yaml(self) -> str:
@@ -94,7 +95,10 @@ def check(values: dict[str, Any]) -> Settings:
 @functools.cache
 def _model(algorithm: str) -> type[Settings]:
     """Settings whose parts are of the types that this algorithm needs."""
-    parts = {"network": networks.Settings, "config": agents.algorithm(algorithm).config, "curiosity": curiosity.Config}
+    parts = {
+        "network": networks.Settings, "config": agents.algorithm(algorithm).config, "curiosity": curiosity.Config,
+        "team": teams.Config,
+    }  # fmt: skip
     fields: dict[str, Any] = {name: (part, ...) for name, part in parts.items()}
     return create_model("Settings", __base__=Settings, **fields)
 
@@ -145,7 +149,7 @@ def _one_line(error: ValidationError, algorithm: str, model: type[BaseModel]) ->
     *part, name = [str(place) for place in first["loc"] if not isinstance(place, int)] or ["settings"]
     if first["type"] == "extra_forbidden":
         owner = model.model_fields[part[0]].annotation if part else model
-        kinds = {"config": algorithm, "network": "the network", "curiosity": "curiosity"}
+        kinds = {"config": algorithm, "network": "the network", "curiosity": "curiosity", "team": "the team"}
         kind = f"option of {kinds[part[0]]}" if part else "setting"
         return unknown(kind, name, getattr(owner, "_fields", None) or Settings.model_fields)
     if first["type"] == "missing":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rows_policies
 import rows_tabular
+import rows_teams
 import rows_values
 
 from jaxrl import agents, distributions, envs, loop, networks, transforms
@@ -112,7 +113,7 @@ def random_walk(env: Environment, key: Any, num_steps: int, num_rows: int) -> Wa
 # --- agents --------------------------------------------------------------------------------------------------------
 
 
-ROWS = rows_tabular.ROWS | rows_values.ROWS | rows_policies.ROWS
+ROWS = rows_tabular.ROWS | rows_values.ROWS | rows_policies.ROWS | rows_teams.ROWS
 LEARNERS = [name for name, row in ROWS.items() if row.algorithm != "random"]
 
 
@@ -128,11 +129,13 @@ class Case:
         row = ROWS[name]
         self.env = agents.adapt(row.algorithm, row.make())
         self.config = agents.default_config(row.algorithm)._replace(**row.config)
-        self.agent = agents.make(row.algorithm, self.env, row.network, self.config, row.curiosity)
+        self.agent = agents.make(row.algorithm, self.env, row.network, self.config, row.curiosity, row.team)
         self.head = distributions.head(self.env.action_space)
         self.network = networks.actor_critic(row.network, self.head.num_outputs, self.head.num_free)
         self.venv = vectorize(self.env, row.num_envs)
         self.trainer = loop.make_trainer(self.agent, self.venv, row.rollout_length)
+        apart = row.team.learning == "independent"  # each of them sees what is its own
+        self.transitions_per_update = (row.num_envs if apart else self.venv.num_rows) * row.rollout_length
         self.counted = Counted(self.trainer.step)
         self.init, self.step = quick(self.trainer.init), quick(self.counted)
         self.init_many, self.step_many = quick(jax.vmap(self.trainer.init)), quick(jax.vmap(self.trainer.step))

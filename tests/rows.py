@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxrl import envs
-from jaxrl.agents.curiosity import Config
+from jaxrl.agents.curiosity import Config as Curiosity
+from jaxrl.agents.teams import Config as Team
 from jaxrl.networks import Settings
 from jaxrl.types import Environment
 
@@ -18,7 +19,8 @@ class Row(NamedTuple):
     network: Settings = Settings(hidden=(8,))
     num_envs: int = 4
     rollout_length: int = 6
-    curiosity: Config = Config()
+    curiosity: Curiosity = Curiosity()
+    team: Team = Team()
     slow: bool = False  # what it combines, other rows show one by one: it runs with -m slow
 
 

@@ -118,11 +118,13 @@ def test_greedy_actions_are_deterministic(name):
 def test_actions_lie_in_their_space(name):
     """Shape and dtype are the space's, and so is the value once a box has been clipped to its bounds."""
     this, state = case(name), case(name).history[2]
-    inside = jax.vmap(lambda action: spaces.contains(this.env.action_space, action))
+    space = this.env.action_space
+    inside = jax.vmap(lambda action: spaces.contains(space, action))
     for act in (this.act, this.act_greedy):
         action = act(state.agent, jax.random.key(3), state.carry, state.timestep)[0]
-        assert action.dtype == this.env.action_space.dtype and np.isfinite(np.asarray(action)).all()
-        assert bool(jnp.all(inside(spaces.clip(this.env.action_space, action))))
+        assert action.shape == (*state.timestep.reward.shape, *space.shape)
+        assert action.dtype == space.dtype and np.isfinite(np.asarray(action)).all()
+        assert bool(jnp.all(inside(spaces.clip(space, action).reshape(-1, *space.shape))))
 
 
 @every

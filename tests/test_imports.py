@@ -33,7 +33,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl.envs.check", "jaxrl.agents.normalisers", "jaxrl.agents.schedules", "jaxrl.envs.grid", "jaxrl.envs.tabular",
      "jaxrl.envs.render", "jaxrl.envs.goals"],
     ["jaxrl.agents.algorithm", "jaxrl.agents.auxiliary", "jaxrl.agents.off_policy", "jaxrl.agents.on_policy"],
-    ["jaxrl.agents.curiosity"],
+    ["jaxrl.agents.curiosity", "jaxrl.agents.teams"],
     ["jaxrl.agents.ppo", "jaxrl.agents.reinforce", "jaxrl.agents.actor_critic", "jaxrl.agents.impala",
      "jaxrl.agents.trpo", "jaxrl.agents.pqn", "jaxrl.agents.dqn", "jaxrl.agents.r2d2", "jaxrl.agents.random",
      "jaxrl.agents.ddpg", "jaxrl.agents.sac",

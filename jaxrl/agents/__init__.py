@@ -4,7 +4,18 @@ import math
 from typing import Any
 
 from jaxrl import networks, spaces, transforms, value_networks
-from jaxrl.agents import continuous_family, curiosity, dqn, dqn_family, policy_family, pqn, r2d2, random, tabular
+from jaxrl.agents import (
+    continuous_family,
+    curiosity,
+    dqn,
+    dqn_family,
+    policy_family,
+    pqn,
+    r2d2,
+    random,
+    tabular,
+    teams,
+)
 from jaxrl.agents.algorithm import Algorithm
 from jaxrl.buffers.sequence import sequence
 from jaxrl.errors import UsageError, unknown
@@ -130,14 +141,19 @@ def adapt(name: str, env: Environment, network: networks.Settings = networks.Set
 
 def make(
     name: str, env: Environment, settings: networks.Settings = networks.Settings(), config: Any = None,
-    curious: curiosity.Config = curiosity.Config(),
+    curious: curiosity.Config = curiosity.Config(), team: teams.Config = teams.Config(),
 ) -> Agent:  # fmt: skip
-    """An agent for an (adapted) environment; a config of None is the algorithm's default one."""
+    """An agent for an (adapted) environment, or a team of it; a config of None is the algorithm's default one."""
     chosen = algorithm(name)
     config = default_config(name) if config is None else config
     validate(config)
     if not isinstance(env.action_space, chosen.action_spaces):
         wanted = " or ".join(kind.__name__ for kind in chosen.action_spaces)
         raise UsageError(f"{name} needs a {wanted} action space, but the environment has {env.action_space}")
+    if env.num_agents is None and team != teams.Config():
+        raise UsageError(f"team is {team._asdict()}, but the environment has a single agent: leave it out")
+    if env.num_agents is not None:
+        config = teams.per_actor(config, team, env.num_agents)
     agent = chosen.make(env, settings, config)
-    return agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
+    agent = agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
+    return agent if env.num_agents is None else teams.of(agent, env, team, chosen.central)

@@ -14,7 +14,7 @@ import optax
 
 from jaxrl import losses, returns, trees
 from jaxrl.agents import rollouts, schedules
-from jaxrl.agents.normalisers import Normalisers, normalise, running, scale_rewards
+from jaxrl.agents.normalisers import Normalisers, normalise, running, scale_rewards, scale_values, unscale_values
 from jaxrl.errors import UsageError
 from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
@@ -27,7 +27,8 @@ def begin(
 ) -> tuple[Tree, optax.OptState, Any, Array, Normalisers]:
     """What the states of these agents begin with: params, optimiser, traced config, a count of 0, normalisers."""
     params = network.init(key, timestep.obs)
-    normalisers = running(timestep, config.normalise_observations, config.normalise_rewards)
+    values = getattr(config, "normalise_values", False)
+    normalisers = running(timestep, config.normalise_observations, config.normalise_rewards, values)
     optimiser = direction.init(trees.ravel(params)[0])
     return params, optimiser, trees.traced(config), jnp.zeros((), jnp.int32), normalisers
 
@@ -55,13 +56,16 @@ def read(state: Any, rollout: Rollout) -> tuple[Transition, Transition]:
 def advantages(
     state: Any, steps: Transition, values: Array, next_values: Array, trace_decay: Array | float
 ) -> tuple[Array, Array, Normalisers]:
-    """(advantages, value targets [T, N], the normalisers from now on) of steps as they are, and their values [T, N]."""
+    """(advantages, value targets [T, N], the normalisers from now on) of steps as they are, and their values [T, N].
+
+    Values and targets are as the network says them, advantages in units of the rewards that are learnt from.
+    """
     rewards, normalisers = scale_rewards(state.normalisers, steps, state.config.discount)
-    estimates = returns.gae(
-        rewards, values, next_values, steps.terminated, steps.truncated, state.config.discount, trace_decay,
-        steps.valid,
-    )  # fmt: skip
-    return *estimates, normalisers
+    now, later = (unscale_values(normalisers, x) for x in (values, next_values))
+    estimates, targets = returns.gae(
+        rewards, now, later, steps.terminated, steps.truncated, state.config.discount, trace_decay, steps.valid
+    )
+    return estimates, *scale_values(normalisers, targets, steps.valid)
 
 
 def look(network: Network, params: Tree, carry: Tree, steps: Transition) -> tuple[Tree, Any, Any]:

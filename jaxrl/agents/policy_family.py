@@ -1,5 +1,6 @@
 """On-policy agents by name: how each is built from an environment, the shape of its network and its config."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ from jaxrl import distributions, networks
 from jaxrl.agents import actor_critic, auxiliary, impala, ppo, reinforce, trpo
 from jaxrl.agents.algorithm import Algorithm
 from jaxrl.errors import UsageError
+from jaxrl.network_transforms import with_central_critic
 from jaxrl.types import Agent, Environment
 
 
@@ -22,10 +24,11 @@ def _over(constructor: Callable[..., Agent]) -> Callable[[Environment, networks.
     return make
 
 
-def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config) -> Agent:
+def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config, central: bool = False) -> Agent:
     head = distributions.head(env.action_space)
     task = auxiliary.tasks(config.auxiliary, env) if config.auxiliary else None
     network = networks.actor_critic(settings, head.num_outputs, head.num_free, task.num_outputs if task else 0)
+    network = with_central_critic(network) if central else network
     return ppo.ppo(network, env.action_space, config, task=task)
 
 
@@ -46,6 +49,10 @@ FAMILY = {
     "a2c": Algorithm(
         ppo.Config, _ppo, defaults=_A2C,
         about="Advantage actor-critic (Mnih et al. 2016): PPO's loop without its epochs."
+    ),
+    "mappo": Algorithm(
+        ppo.Config, functools.partial(_ppo, central=True), defaults={"normalise_values": True}, central=True,
+        about="Multi-agent PPO (Yu et al. 2022): the value of a team's PPO sees the state of the world.",
     ),
     "reinforce": Algorithm(reinforce.Config, _over(reinforce.reinforce)),
     "reinforce_baseline": Algorithm(

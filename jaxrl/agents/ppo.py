@@ -29,6 +29,7 @@ class Config(NamedTuple):
     chunk_length: int = 1  # L: steps that a recurrent network is trained through; 1 shuffles single steps
     normalise_observations: bool = False
     normalise_rewards: bool = False
+    normalise_values: bool = False  # the value is learnt in units of the returns so far (van Hasselt et al. 2016)
     standardise: bool = True  # the advantages of a minibatch
     auxiliary: tuple[str, ...] = ()  # tasks of the policy's hidden layer: reward, reconstruction, control
     kl_stop: bool = False  # leave out the rest of an update that went beyond kl_target

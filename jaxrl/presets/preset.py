@@ -11,6 +11,7 @@ class Preset(NamedTuple):
     config: dict[str, Any] = {}
     network: dict[str, Any] = {}
     curiosity: dict[str, Any] = {}
+    team: dict[str, Any] = {}
 
     def values(self) -> dict[str, Any]:
         """The part that settings are made of."""
