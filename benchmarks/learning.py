@@ -61,7 +61,7 @@ def learning_curve(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def sampled_scores(task: LearningTask, result: Any) -> list[float]:
-    """The mean of the task's statistic over the episodes of each seed."""
+    """The mean of the task's statistic over the episodes of each seed: "return", a measure, or "average" and one."""
     from jaxrl.evaluate import evaluate
 
     states = [result.agent_state(seed) for seed in result.settings.seeds]
@@ -69,8 +69,9 @@ def sampled_scores(task: LearningTask, result: Any) -> list[float]:
     scores = []
     for state in states:
         episodes = play(jax.random.key(EVALUATION_SEED), state)
-        values = episodes.returns if task.statistic == "return" else episodes.measures[task.statistic]
-        scores.append(float(np.mean(values)))
+        kinds = {"return": episodes.returns} | episodes.measures
+        kinds |= {f"average {name}": value for name, value in episodes.averages.items()}
+        scores.append(float(np.mean(kinds[task.statistic])))
     return scores
 
 

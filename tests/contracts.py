@@ -134,7 +134,8 @@ class Case:
         self.network = networks.actor_critic(row.network, self.head.num_outputs, self.head.num_free)
         self.venv = vectorize(self.env, row.num_envs)
         self.trainer = loop.make_trainer(self.agent, self.venv, row.rollout_length)
-        apart = row.team.learning == "independent"  # each of them sees what is its own
+        # Independent agents see what is their own each, a team that is one agent sees whole steps of the world.
+        apart = row.team.learning == "independent" or agents.algorithm(row.algorithm).team
         self.transitions_per_update = (row.num_envs if apart else self.venv.num_rows) * row.rollout_length
         self.counted = Counted(self.trainer.step)
         self.init, self.step = quick(self.trainer.init), quick(self.counted)

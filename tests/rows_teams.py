@@ -21,4 +21,7 @@ ROWS = {
     "sac, independent": Row("sac", world("coordination", num_agents=2, max_steps=5), _REPLAY, team=_APART, slow=True),
     "mappo": Row("mappo", world("switch"), _PPO | {"normalise_rewards": True}),
     "mappo, gru": Row("mappo", world("switch_riddle"), _PPO | {"chunk_length": 3}, _GRU, slow=True),
+    "maddpg": Row("maddpg", world("coordination", num_agents=2, max_steps=5), _REPLAY),
+    "maddpg, discrete": Row("maddpg", world("switch_riddle"), _REPLAY, slow=True),
+    "matd3": Row("matd3", world("switch"), _REPLAY),
 }

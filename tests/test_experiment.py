@@ -112,9 +112,9 @@ def test_a_run_is_loaded_as_it_was_trained(two_seeds: experiment.Result, tmp_pat
 
 @pytest.mark.parametrize(("algorithm", "environment"), presets.PRESETS, ids=str)
 def test_every_preset_is_valid(algorithm: str, environment: str | None) -> None:
-    needs = {"her": "bit_flipping", "linear_sarsa": "mountain_car", "mappo": "simple_spread"} | dict.fromkeys(
-        ("ddpg", "td3", "sac"), "pendulum"
-    )
+    needs = {"her": "bit_flipping", "linear_sarsa": "mountain_car"}
+    needs |= dict.fromkeys(("ddpg", "td3", "sac"), "pendulum")
+    needs |= dict.fromkeys(("mappo", "maddpg", "matd3"), "simple_spread")
     default = needs.get(algorithm, "cliff_walking" if agents.algorithm(algorithm).tabular else "cartpole")
     resolved = experiment.resolve(algorithm, environment or default, {})
     assert presets.preset(algorithm, environment or default).source

@@ -14,6 +14,7 @@ from jaxrl.agents import (
     r2d2,
     random,
     tabular,
+    team_family,
     teams,
 )
 from jaxrl.agents.algorithm import Algorithm
@@ -62,6 +63,7 @@ ALGORITHMS = {
     },
     **policy_family.FAMILY,
     **continuous_family.FAMILY,
+    **team_family.FAMILY,
     "r2d2": Algorithm(r2d2.Config, _r2d2, action_spaces=(spaces.Discrete,)),
     "pqn": Algorithm(pqn.Config, _pqn, action_spaces=(spaces.Discrete,)),
 }
@@ -89,7 +91,7 @@ _RANGES = {  # the closed interval of every number that a config can hold, by it
     "epsilon": (0, 1), "epsilon_start": (0, 1), "epsilon_end": (0, 1), "epsilon_steps": (1, math.inf),
     "num_critics": (1, math.inf), "policy_delay": (1, math.inf), "exploration_noise": (0, math.inf),
     "noise_reversion": (0, 1), "warm_up_hold": (1, math.inf), "target_noise": (0, math.inf),
-    "target_noise_clip": (0, math.inf), "target_entropy": (-math.inf, math.inf),
+    "target_noise_clip": (0, math.inf), "output_penalty": (0, math.inf), "target_entropy": (-math.inf, math.inf),
     "reward_scale": (0, math.inf), "huber_threshold": (0, math.inf), "initial_value": (-math.inf, math.inf),
 }  # fmt: skip
 
@@ -150,10 +152,16 @@ def make(
     if not isinstance(env.action_space, chosen.action_spaces):
         wanted = " or ".join(kind.__name__ for kind in chosen.action_spaces)
         raise UsageError(f"{name} needs a {wanted} action space, but the environment has {env.action_space}")
-    if env.num_agents is None and team != teams.Config():
-        raise UsageError(f"team is {team._asdict()}, but the environment has a single agent: leave it out")
-    if env.num_agents is not None:
-        config = teams.per_actor(config, team, env.num_agents)
-    agent = chosen.make(env, settings, config)
+    if env.num_agents is None:
+        if chosen.team or chosen.central or team != teams.Config():
+            what = f"team is {team._asdict()}" if team != teams.Config() else f"{name} plays a team"
+            raise UsageError(f"{what}, but the environment has a single agent: expected one of several")
+        agent = chosen.make(env, settings, config)
+        return agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
+    if chosen.team:
+        if curious.bonus is not None or team != teams.Config():
+            raise UsageError(f"{name} is a team of its own: expected neither curiosity nor options of a team")
+        return chosen.make(env, settings, config)
+    agent = chosen.make(env, settings, teams.per_actor(config, team, env.num_agents))
     agent = agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
-    return agent if env.num_agents is None else teams.of(agent, env, team, chosen.central)
+    return teams.of(agent, env, team, chosen.central)

@@ -15,3 +15,4 @@ class Algorithm(NamedTuple):
     defaults: dict[str, Any] = {}  # what differs from the config's own: one file serves several algorithms
     about: str = ""  # in one line, where that is not the first of the module that holds the config
     central: bool = False  # reads the state of its team while it learns: obs.state
+    team: bool = False  # plays all agents of a world itself

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import losses, trees
-from jaxrl.action_networks import bounds, ensemble, evaluate
+from jaxrl.action_networks import ensemble, evaluate
 from jaxrl.agents import exploration, off_policy
 from jaxrl.agents.exploration import Wandering
 from jaxrl.agents.normalisers import normalise, running
@@ -25,6 +25,8 @@ from jaxrl.agents.off_policy import State
 from jaxrl.agents.schedules import learning_rate
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.types import Agent, Array, Buffer, Experience, Key, Network, Timestep, Tree
+
+_APART = 2**31 - 1  # folded into a key that is split too: no split of it has that many parts
 
 
 class Config(NamedTuple):
@@ -50,6 +52,7 @@ class Config(NamedTuple):
     warm_up_hold: float = 1.0  # steps for which a random action of the beginning is held, on average
     target_noise: float = 0.0  # deviation of the smoothing noise, in units of the bounds
     target_noise_clip: float = 0.5
+    output_penalty: float = 0.0  # times the mean square of the policy's out, added to its loss
     max_gradient_norm: float = math.inf
 
 
@@ -65,16 +68,25 @@ def ddpg(
     config: Config,
     buffer: Buffer,
     direction: optax.GradientTransformation = optax.scale_by_adam(eps=1e-8),
+    num_agents: int = 1,
 ) -> Agent:
-    """DDPG over networks of out [..., d] and of value [...]; the buffer deals policy_delay batches at once."""
-    box, critics = bounds(action_space), ensemble(critic, config.num_critics)
-    total = config.batch_size * config.policy_delay
+    """DDPG over networks of out [..., d] and of value [...]; the buffer deals policy_delay batches at once.
+
+    Of a team of A agents, rows that stand together, critics read (own units, units that all took): see `maddpg`.
+    """
+    kind, critics = exploration.kind(action_space), ensemble(critic, config.num_critics)
+    size = config.batch_size * num_agents
+    total = size * config.policy_delay
+
+    def read(obs: Any, own: Array, taken: Array) -> Any:
+        return obs, own if num_agents == 1 else (own, taken)
 
     def init(key: Key, timestep: Timestep) -> State:
         policy_key, critic_key = jax.random.split(key)
         actions = jnp.zeros((*timestep.reward.shape, *action_space.shape), action_space.dtype)
+        units = kind.to_units(actions)
         params = Params(
-            policy.init(policy_key, timestep.obs), critics.init(critic_key, (timestep.obs, box.to_units(actions)))
+            policy.init(policy_key, timestep.obs), critics.init(critic_key, read(timestep.obs, units, units))
         )
         memory = buffer.init(example_rollout(timestep, actions, ()))
         moments = running(timestep, config.normalise_observations, False)
@@ -82,49 +94,47 @@ def ddpg(
         return state._replace(optimiser=Params(*(direction.init(trees.ravel(part)[0]) for part in params)))
 
     def begin(num_rows: int) -> Wandering:
-        return exploration.begin(num_rows, box.size)
+        return exploration.begin(num_rows, kind.size)
 
     def act(state: State, key: Key, carry: Wandering, timestep: Timestep, explore: bool = True) -> tuple[Any, Any, Any]:
         obs = normalise(state.normalisers, timestep.obs)
-        units = jnp.tanh(policy.step(state.params.policy, (), obs, timestep.first)[1])
-        if explore:
-            noise_key, random_key = jax.random.split(key)
-            carry = exploration.wander(noise_key, carry, timestep.first, state.config)
-            carry = exploration.warm_up(random_key, carry, timestep.first, state.config)
-            units = jnp.where(state.env_steps < config.learning_starts, carry.random, units + carry.noise)
-        return box.from_units(units), carry, ()
+        out = policy.step(state.params.policy, (), obs, timestep.first)[1]
+        if not explore:
+            return kind.mode(out, obs.legal), carry, ()
+        random = state.env_steps < config.learning_starts
+        action, carry = kind.explore(out, obs.legal, key, carry, timestep.first, state.config, random)
+        return action, carry, ()
 
     def targets(state: State, items: Experience, key: Key) -> Array:
         """y [B]."""
-        hyper = state.config
-        units = jnp.tanh(evaluate(policy, state.target.policy, items.next_obs, total))
-        noise = hyper.target_noise * jax.random.normal(key, units.shape)
-        limit = hyper.target_noise_clip
-        units = jnp.clip(units + jnp.clip(noise, -limit, limit), -1.0, 1.0)
-        values = evaluate(critics, state.target.critic, (items.next_obs, units), total)
+        out = evaluate(policy, state.target.policy, items.next_obs, total)
+        units = kind.smoothed(out, items.next_obs.legal, key, state.config)
+        values = evaluate(critics, state.target.critic, read(items.next_obs, units, units), total)
         return items.reward + items.discount * jnp.min(values, axis=0)
 
     def critic_loss(params: Tree, batch: Any) -> tuple[Array, Any]:
         obs, units, target, weight, valid = batch
-        values = evaluate(critics, params, (obs, units), config.batch_size)
+        values = evaluate(critics, params, read(obs, units, units), size)
         error = values - target
         loss = losses.mean(weight * 0.5 * jnp.sum(error**2, axis=0), valid)
         return loss, (loss, losses.mean(values[0], valid), jnp.max(jnp.abs(error), axis=0))
 
-    def policy_loss(params: Tree, state: State, batch: Any) -> tuple[Array, Array]:
-        obs, *_, valid = batch
-        units = jnp.tanh(evaluate(policy, params, obs, config.batch_size))
+    def policy_loss(params: Tree, state: State, batch: Any, key: Key) -> tuple[Array, Array]:
+        obs, taken, *_, valid = batch
+        out = evaluate(policy, params, obs, size)
         one = jax.tree.map(lambda x: x[0], state.params.critic)
-        loss = -losses.mean(evaluate(critic, one, (obs, units), config.batch_size), valid)
-        return loss, loss
+        value = evaluate(critic, one, read(obs, kind.units(out, obs.legal, key), taken), size)
+        loss = -losses.mean(value, valid)
+        return loss + state.config.output_penalty * losses.mean(jnp.mean(out**2, -1), valid), loss
 
     def learn_round(state: State, key: Key) -> tuple[State, dict[str, Array]]:
         hyper, (sample_key, noise_key) = state.config, jax.random.split(key)
+        draw_key = jax.random.fold_in(key, _APART)
         sample = buffer.sample(state.buffer, sample_key, hyper.discount)
         obs, next_obs = (normalise(state.normalisers, obs) for obs in (sample.items.obs, sample.items.next_obs))
         items = sample.items._replace(obs=obs, next_obs=next_obs)
-        batch = (obs, box.to_units(items.action), targets(state, items, noise_key), sample.weights, items.valid)
-        batches = jax.tree.map(lambda x: x.reshape(config.policy_delay, config.batch_size, *x.shape[1:]), batch)
+        batch = (obs, kind.to_units(items.action), targets(state, items, noise_key), sample.weights, items.valid)
+        batches = jax.tree.map(lambda x: x.reshape(config.policy_delay, size, *x.shape[1:]), batch)
         rate = learning_rate(hyper, state.updates)
 
         def descend(both: Any, batch: Any) -> tuple[Any, Any]:
@@ -137,7 +147,7 @@ def ddpg(
         (critic_params, critic_optimiser), (loss, q, errors) = jax.lax.scan(descend, both, batches)
         state = state._replace(params=state.params._replace(critic=critic_params))
         policy_params, policy_optimiser, policy_value = losses.gradient_step(
-            lambda params: policy_loss(params, state, jax.tree.map(lambda x: x[-1], batches)),
+            lambda params: policy_loss(params, state, jax.tree.map(lambda x: x[-1], batches), draw_key),
             state.params.policy, state.optimiser.policy, direction, rate, hyper.max_gradient_norm,
         )  # fmt: skip
         params = Params(policy_params, critic_params)
@@ -149,5 +159,5 @@ def ddpg(
             gradient_steps=trees.count_up(state.gradient_steps, config.policy_delay),
         ), {"loss": jnp.mean(loss), "q": jnp.mean(q), "policy_loss": policy_value}
 
-    learn = off_policy.learner(buffer, learn_round, config.policy_delay, ("loss", "q", "policy_loss"))
+    learn = off_policy.learner(buffer, learn_round, config.policy_delay, ("loss", "q", "policy_loss"), num_agents)
     return Agent(init, begin, act, learn)

@@ -86,11 +86,12 @@ def follow(target: Tree, params: Tree, rate: Array | float) -> Tree:
 
 
 def learner(
-    buffer: Buffer, step: Step, steps_at_once: int = 1, names: tuple[str, ...] = ("loss", "q")
+    buffer: Buffer, step: Step, steps_at_once: int = 1, names: tuple[str, ...] = ("loss", "q"), num_agents: int = 1
 ) -> Callable[[State, Key, Rollout], tuple[State, dict[str, Mean]]]:
     """The `learn` of an agent: (state, key, rollout [T, N, ...]) -> (state, the step's metrics, which have `names`).
 
-    A `step` that stands for several gradient steps is taken when that many are due.
+    A `step` that stands for several gradient steps is taken when that many are due. The rows of a team's num_agents
+    make one environment step.
     """
 
     def update(state: State, key: Key, num_steps: Array) -> tuple[State, dict[str, Mean]]:
@@ -105,7 +106,8 @@ def learner(
         return state, {name: Mean(total, num_steps) for name, total in totals.items()}
 
     def learn(state: State, key: Key, rollout: Rollout) -> tuple[State, dict[str, Mean]]:
-        rollout, count = rollout._replace(steps=rollouts.blank_invalid(rollout.steps)), rollout.steps.reward.size
+        count = rollout.steps.reward.size // num_agents
+        rollout = rollout._replace(steps=rollouts.blank_invalid(rollout.steps))
         memory = buffer.add(state.buffer, rollout)
         owed = jnp.where(buffer.ready(memory), state.owed + count * state.config.gradient_steps, 0.0)
         due = jnp.floor(owed / steps_at_once).astype(jnp.int32)

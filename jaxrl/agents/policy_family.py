@@ -1,6 +1,5 @@
 """On-policy agents by name: how each is built from an environment, the shape of its network and its config."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,8 @@ def _over(constructor: Callable[..., Agent]) -> Callable[[Environment, networks.
     return make
 
 
-def _ppo(env: Environment, settings: networks.Settings, config: ppo.Config, central: bool = False) -> Agent:
+def make_ppo(env: Environment, settings: networks.Settings, config: ppo.Config, central: bool = False) -> Agent:
+    """PPO, or with a central critic the actor of a team."""
     head = distributions.head(env.action_space)
     task = auxiliary.tasks(config.auxiliary, env) if config.auxiliary else None
     network = networks.actor_critic(settings, head.num_outputs, head.num_free, task.num_outputs if task else 0)
@@ -45,14 +45,10 @@ _A2C = {
 _CONTINUING = {"traces": True, "discount": 1.0, "average_step": 1.0}
 
 FAMILY = {
-    "ppo": Algorithm(ppo.Config, _ppo),
+    "ppo": Algorithm(ppo.Config, make_ppo),
     "a2c": Algorithm(
-        ppo.Config, _ppo, defaults=_A2C,
+        ppo.Config, make_ppo, defaults=_A2C,
         about="Advantage actor-critic (Mnih et al. 2016): PPO's loop without its epochs."
-    ),
-    "mappo": Algorithm(
-        ppo.Config, functools.partial(_ppo, central=True), defaults={"normalise_values": True}, central=True,
-        about="Multi-agent PPO (Yu et al. 2022): the value of a team's PPO sees the state of the world.",
     ),
     "reinforce": Algorithm(reinforce.Config, _over(reinforce.reinforce)),
     "reinforce_baseline": Algorithm(

@@ -5,10 +5,10 @@ configuration and of the network.
 """
 
 from jaxrl.errors import unknown
-from jaxrl.presets import continuous, exploring, policies, tabular, values
+from jaxrl.presets import continuous, exploring, policies, tabular, teams, values
 from jaxrl.presets.preset import Preset
 
-PRESETS = tabular.PRESETS | values.PRESETS | policies.PRESETS | continuous.PRESETS | exploring.PRESETS
+PRESETS = tabular.PRESETS | values.PRESETS | policies.PRESETS | continuous.PRESETS | exploring.PRESETS | teams.PRESETS
 
 
 def preset(algorithm: str, environment: str) -> Preset:

@@ -50,7 +50,6 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         network={"hidden": (32,), "cell": "gru", "cell_size": 32},
     ),
     ("a2c", None): Preset("Mnih et al. 2016; as Stable-Baselines3", num_steps=500_000, num_envs=8, rollout_length=8),
-    ("mappo", None): Preset("Yu et al. 2022, as ppo", num_steps=1_000_000, num_envs=16, rollout_length=128),
     ("reinforce", None): Preset("SLM-Lab's CartPole", num_steps=200_000, num_envs=4, rollout_length=128),
     ("reinforce_baseline", None): Preset("SLM-Lab's CartPole", num_steps=200_000, num_envs=4, rollout_length=128),
     ("actor_critic", None): Preset("Sutton and Barto 2018, 13.5", num_steps=100_000, num_envs=1, rollout_length=1),

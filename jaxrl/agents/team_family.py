@@ -1,0 +1,40 @@
+"""Algorithms of teams: which learn centrally and act on their own, and how each is built from an environment."""
+
+import functools
+from typing import Any
+
+from jaxrl import networks, spaces
+from jaxrl.action_networks import action_value, policy
+from jaxrl.agents import ddpg, exploration, maddpg, policy_family, ppo
+from jaxrl.agents.algorithm import Algorithm
+from jaxrl.agents.replay import replay
+from jaxrl.errors import UsageError
+from jaxrl.types import Agent, Environment
+
+
+def _maddpg(env: Environment, settings: networks.Settings, config: ddpg.Config) -> Agent:
+    if config.hindsight is not None:
+        raise UsageError(f"hindsight is {config.hindsight}, but a team has no goals of its own: set it to none")
+    actor = policy(settings, exploration.kind(env.action_space).size)
+    memory = replay(env, config, config.policy_delay)
+    return maddpg.maddpg(actor, action_value(settings), env.action_space, env.num_agents or 1, config, memory)
+
+
+_MATD3: dict[str, Any] = {
+    "num_critics": 2, "policy_delay": 2, "target_noise": 0.2, "exploration_noise": 0.1, "noise_reversion": 1.0,
+}  # fmt: skip
+
+FAMILY = {
+    "mappo": Algorithm(
+        ppo.Config, functools.partial(policy_family.make_ppo, central=True), defaults={"normalise_values": True},
+        central=True, about="Multi-agent PPO (Yu et al. 2022): the value of a team's PPO sees the state of the world.",
+    ),
+    "maddpg": Algorithm(
+        ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True,
+        about="Multi-agent DDPG (Lowe et al. 2017): each critic sees what all agents see and do.",
+    ),
+    "matd3": Algorithm(
+        ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True, defaults=_MATD3,
+        about="MATD3 (Ackermann et al. 2019): MADDPG with twin critics, a delayed policy and smoothed targets.",
+    ),
+}  # fmt: skip

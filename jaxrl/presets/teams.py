@@ -1,0 +1,18 @@
+"""Presets of teams."""
+
+from typing import Any
+
+from jaxrl.presets.preset import Preset
+
+# OpenAI's code takes a gradient step on 1024 teams every 100 steps of the world, at a rate of 1e-2.
+MADDPG: dict[str, Any] = {
+    "buffer_size": 1_000_000, "batch_size": 1024, "learning_starts": 25_600, "gradient_steps": 0.01,
+    "learning_rate": 1e-2, "discount": 0.95, "target_rate": 0.01, "max_gradient_norm": 0.5, "output_penalty": 1e-3,
+}  # fmt: skip
+RELU: dict[str, Any] = {"activation": "relu"}
+
+PRESETS: dict[tuple[str, str | None], Preset] = {
+    ("mappo", None): Preset("Yu et al. 2022, as ppo", num_steps=1_000_000, num_envs=16, rollout_length=128),
+    ("maddpg", None): Preset("Lowe et al. 2017", 1_500_000, 4, 25, MADDPG, RELU),
+    ("matd3", None): Preset("Ackermann et al. 2019, as maddpg", 1_500_000, 4, 25, MADDPG, RELU),
+}
