@@ -19,7 +19,7 @@ from tasks import LearningTask
 
 from jaxrl import statistics
 
-HORIZON = 1_000  # of an exact evaluation where the environment has no limit of its own
+HORIZON = 1_000  # of an evaluation where the environment has no limit of its own
 POINTS = 50  # of a learning curve
 EVALUATION_SEED = 2_000_000_011  # no training seed
 
@@ -65,7 +65,8 @@ def sampled_scores(task: LearningTask, result: Any) -> list[float]:
     from jaxrl.evaluate import evaluate
 
     states = [result.agent_state(seed) for seed in result.settings.seeds]
-    play = jax.jit(evaluate(result.parts.agent, result.parts.adapted, task.episodes))
+    world = result.parts.adapted
+    play = jax.jit(evaluate(result.parts.agent, world, task.episodes, world.max_steps or HORIZON))
     scores = []
     for state in states:
         episodes = play(jax.random.key(EVALUATION_SEED), state)

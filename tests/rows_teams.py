@@ -7,6 +7,7 @@ from jaxrl.networks import Settings
 
 _PPO = {"num_epochs": 2, "num_minibatches": 2, "learning_rate": 0.01}
 _REPLAY = {"buffer_size": 96, "batch_size": 16, "learning_starts": 48, "gradient_steps": 0.1, "learning_rate": 0.01}
+_WINDOWS = _REPLAY | {"batch_size": 8, "length": 3}
 _GRU = Settings((8,), cell="gru", cell_size=4)
 _APART = Config("independent")
 
@@ -24,4 +25,7 @@ ROWS = {
     "maddpg": Row("maddpg", world("coordination", num_agents=2, max_steps=5), _REPLAY),
     "maddpg, discrete": Row("maddpg", world("switch_riddle"), _REPLAY, slow=True),
     "matd3": Row("matd3", world("switch"), _REPLAY),
+    "vdn": Row("vdn", world("switch"), _WINDOWS),
+    "qmix": Row("qmix", world("switch_riddle"), _WINDOWS),
+    "qmix, gru": Row("qmix", world("switch_riddle"), _WINDOWS, _GRU),
 }

@@ -20,7 +20,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
     ["jaxrl.transforms.actions", "jaxrl.transforms.dynamics", "jaxrl.transforms.observations",
      "jaxrl.transforms.rewards"],
     ["jaxrl.transforms", "jaxrl.compat", "jaxrl.vectorize", "jaxrl.suites.shared", "jaxrl.value_networks",
-     "jaxrl.action_networks",
+     "jaxrl.action_networks", "jaxrl.mixers",
      "jaxrl.buffers.sequence", "jaxrl.buffers.hindsight", "jaxrl.buffers.sharded",
      "jaxrl.agents.value_heads", "jaxrl.agents.value_targets"],
     ["jaxrl.suites", "jaxrl.suites.brax", "jaxrl.suites.jaxmarl", "jaxrl.suites.jumanji", "jaxrl.suites.navix",
@@ -44,7 +44,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
      "jaxrl.envs.random_walk", "jaxrl.envs.short_corridor", "jaxrl.envs.windy_gridworld"],
     ["jaxrl.agents.tabular.models", "jaxrl.agents.tabular.traces", "jaxrl.agents.tabular.windows",
      "jaxrl.agents.dqn_family", "jaxrl.agents.policy_family",
-     "jaxrl.agents.continuous_family", "jaxrl.agents.maddpg"],
+     "jaxrl.agents.continuous_family", "jaxrl.agents.maddpg", "jaxrl.agents.qmix"],
     ["jaxrl.agents.team_family"],
     ["jaxrl.agents.tabular.differential_sarsa", "jaxrl.agents.tabular.double_q_learning",
      "jaxrl.agents.tabular.dyna_q", "jaxrl.agents.tabular.expected_sarsa", "jaxrl.agents.tabular.linear_sarsa",
@@ -161,7 +161,7 @@ def test_the_order_lists_what_is_there():
 @pytest.mark.parametrize(
     ("library", "files"),
     [
-        ("flax", {"networks", "value_networks", "action_networks"}),
+        ("flax", {"networks", "value_networks", "action_networks", "mixers"}),
         ("distrax", {"distributions"}),
         ("gymnax", {"compat"}),
         ("tyro", {"command_line"}),

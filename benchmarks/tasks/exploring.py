@@ -39,4 +39,11 @@ TASKS = (
         "rnd-ppo-door-key-5-100k", "ppo", "minigrid_door_key", 100_000, 0.96, "0.964 at 100k (1 run)",
         "RL Baselines3 Zoo", options=seen(size=5),
     ),
+    *(
+        LearningTask(
+            f"rnd-ppo-key-corridor-{budget // 1000}k", "ppo", "minigrid_key_corridor", budget, bar,
+            "0.949 at 500k (1 run)", "RL Baselines3 Zoo", options=seen(room_size=3, num_rows=1),
+        )
+        for budget, bar in ((250_000, 0.93), (500_000, 0.94))
+    ),
 )  # fmt: skip

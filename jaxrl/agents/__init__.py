@@ -78,6 +78,7 @@ _RANGES = {  # the closed interval of every number that a config can hold, by it
     "learning_rate": (0, math.inf), "learning_rate_decay": (0, math.inf),
     "total_updates": (1, math.inf), "discount": (0, 1), "trace_decay": (0, 1), "clip_range": (0, math.inf),
     "length": (1, math.inf), "burn_in": (0, math.inf), "stride": (1, math.inf), "eta": (0, 1),
+    "mixing_size": (1, math.inf),
     "value_clip_range": (0, math.inf), "entropy_coefficient": (0, math.inf), "value_coefficient": (0, math.inf),
     "delay": (0, math.inf), "max_rho": (0, math.inf), "max_c": (0, math.inf), "cg_steps": (1, math.inf),
     "search_steps": (1, math.inf), "damping": (0, math.inf), "shrink": (0, 1),

@@ -82,20 +82,18 @@ def together(critic: Network, num_agents: int) -> Network:
 def of_rows(buffer: Buffer, num_agents: int) -> Buffer:
     """A buffer of team steps [N, A] for who adds rows [N * A] and is dealt [B * A], those of a team side by side."""
 
-    def split(rollout: Rollout) -> Rollout:
-        steps = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, num_agents, *x.shape[2:]), rollout.steps)
-        return Rollout(steps, ())
+    def whole(rollout: Rollout) -> Rollout:
+        return Rollout(teams.split(rollout.steps, num_agents, 1), ())
 
     def sample(state: Tree, key: Key, discount: Array | float) -> Sample:
         dealt = buffer.sample(state, key, discount)
-        items = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), dealt.items)
-        return dealt._replace(items=items, weights=jnp.repeat(dealt.weights, num_agents))
+        return dealt._replace(items=teams.merge(dealt.items), weights=jnp.repeat(dealt.weights, num_agents))
 
     def update(state: Tree, indices: Array, priorities: Array) -> Tree:
         return buffer.update(state, indices, jnp.max(priorities.reshape(-1, num_agents), 1))
 
     return Buffer(
-        lambda example: buffer.init(split(example)), lambda state, rollout: buffer.add(state, split(rollout)), sample,
+        lambda example: buffer.init(whole(example)), lambda state, rollout: buffer.add(state, whole(rollout)), sample,
         update, buffer.ready,
     )  # fmt: skip
 

@@ -5,11 +5,14 @@ from typing import Any
 
 from jaxrl import networks, spaces
 from jaxrl.action_networks import action_value, policy
-from jaxrl.agents import ddpg, exploration, maddpg, policy_family, ppo
+from jaxrl.agents import ddpg, exploration, maddpg, policy_family, ppo, qmix
 from jaxrl.agents.algorithm import Algorithm
 from jaxrl.agents.replay import replay
+from jaxrl.buffers.sequence import sequence
 from jaxrl.errors import UsageError
+from jaxrl.mixers import mixer
 from jaxrl.types import Agent, Environment
+from jaxrl.value_networks import q_network
 
 
 def _maddpg(env: Environment, settings: networks.Settings, config: ddpg.Config) -> Agent:
@@ -18,6 +21,14 @@ def _maddpg(env: Environment, settings: networks.Settings, config: ddpg.Config) 
     actor = policy(settings, exploration.kind(env.action_space).size)
     memory = replay(env, config, config.policy_delay)
     return maddpg.maddpg(actor, action_value(settings), env.action_space, env.num_agents or 1, config, memory)
+
+
+def _qmix(env: Environment, settings: networks.Settings, config: qmix.Config) -> Agent:
+    if settings.channels:
+        raise UsageError(f"channels is {settings.channels}, but a team reads vectors: set channels to nothing")
+    network, mix = q_network(settings, env.action_space.n), mixer(config.mixing, config.mixing_size)
+    memory = sequence(config.buffer_size, config.batch_size, config.length, 1, config.learning_starts)
+    return qmix.qmix(network, mix, env.action_space, env.num_agents or 1, config, memory)
 
 
 _MATD3: dict[str, Any] = {
@@ -36,5 +47,13 @@ FAMILY = {
     "matd3": Algorithm(
         ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True, defaults=_MATD3,
         about="MATD3 (Ackermann et al. 2019): MADDPG with twin critics, a delayed policy and smoothed targets.",
+    ),
+    "vdn": Algorithm(
+        qmix.Config, _qmix, action_spaces=(spaces.Discrete,), team=True, defaults={"mixing": "sum"},
+        about="Value decomposition networks (Sunehag et al. 2018): the team's value is the sum of the agents'.",
+    ),
+    "qmix": Algorithm(
+        qmix.Config, _qmix, action_spaces=(spaces.Discrete,), team=True,
+        about="QMIX (Rashid et al. 2018): the team's value rises with that of every agent.",
     ),
 }  # fmt: skip

@@ -61,6 +61,23 @@ def per_actor(config: Any, team: Config, num_agents: int) -> Any:
     return config._replace(**{name: getattr(config, name) * by for name, by in rates.items() if name in config._fields})
 
 
+def merge(tree: Tree, axis: int = 0) -> Tree:
+    """Leaves [..., N, A, ...] -> [..., N * A, ...], with N at an axis."""
+    return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :]), tree)
+
+
+def split(tree: Tree, num_agents: int, axis: int = 0) -> Tree:
+    """The inverse of `merge`."""
+    return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], -1, num_agents, *x.shape[axis + 1 :]), tree)
+
+
+def world(obs: Observation) -> Array:
+    """The world's state [..., s] as a team knows it: what the world tells of it, else all features."""
+    if obs.state is not None:
+        return obs.state[..., 0, :]
+    return obs.features.reshape(*obs.features.shape[:-2], -1)
+
+
 def with_identity(obs: Observation) -> Observation:
     """obs [..., A] with an actor's number, one-hot, behind its features [..., A, d]."""
     who = jnp.broadcast_to(jnp.eye(obs.features.shape[-2]), (*obs.features.shape[:-1], obs.features.shape[-2]))
@@ -69,11 +86,9 @@ def with_identity(obs: Observation) -> Observation:
 
 def with_state(obs: Observation) -> Observation:
     """obs [..., A] whose state [..., A, s] is the world's, else all features, with the actor's number, one-hot."""
-    *batch, num_agents, width = obs.features.shape
-    if obs.state is None:
-        every = obs.features.reshape(*batch, 1, num_agents * width)
-        obs = obs._replace(state=jnp.broadcast_to(every, (*batch, num_agents, num_agents * width)))
-    return obs._replace(state=with_identity(obs._replace(features=obs.state)).features)
+    state = world(obs)[..., None, :]
+    state = jnp.broadcast_to(state, (*obs.features.shape[:-1], state.shape[-1]))
+    return obs._replace(state=with_identity(Observation(state)).features)
 
 
 def seeing(agent: Agent, see: Callable[[Observation], Observation]) -> Agent:
@@ -99,18 +114,12 @@ def share_parameters(agent: Agent, num_agents: int, identity: bool = False) -> A
     """The agent over N * A rows. With `identity` an actor's number, one-hot, stands behind its features [..., d]."""
     at_least("num_agents", num_agents, 1)
 
-    def merge(tree: Tree, axis: int = 0) -> Tree:
-        return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :]), tree)
-
-    def split(tree: Tree) -> Tree:
-        return jax.tree.map(lambda x: x.reshape(-1, num_agents, *x.shape[1:]), tree)
-
     def init(key: Key, timestep: Timestep) -> Any:
         return agent.init(key, merge(timestep._replace(info={})))
 
     def act(state: Any, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Tree, Tree, Any]:
         action, carry, extras = agent.act(state, key, carry, merge(timestep._replace(info={})), explore)
-        return split(action), carry, split(extras)
+        return split(action, num_agents), carry, split(extras, num_agents)
 
     def learn(state: Any, key: Key, rollout: Rollout) -> tuple[Any, dict[str, Mean]]:
         return agent.learn(state, key, rollout._replace(steps=merge(rollout.steps, 1)))

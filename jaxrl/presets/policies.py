@@ -90,10 +90,10 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         },
     ),
     ("a2c", "pendulum"): Preset(
-        "tuned here on seeds 20 to 27", num_steps=500_000, num_envs=16, rollout_length=16,
+        "tuned here on seeds 20 to 35", num_steps=500_000, num_envs=8, rollout_length=64,
         config={
-            "standardise": True, "normalise_rewards": True, "learning_rate": 4e-3, "discount": 0.95,
-            "trace_decay": 0.95, "entropy_coefficient": 0.0,
+            "num_minibatches": 16, "standardise": True, "normalise_rewards": True, "learning_rate": 1e-3,
+            "discount": 0.95, "trace_decay": 0.95, "entropy_coefficient": 0.0,
         },
     ),
 }  # fmt: skip

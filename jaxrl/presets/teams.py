@@ -15,4 +15,24 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("mappo", None): Preset("Yu et al. 2022, as ppo", num_steps=1_000_000, num_envs=16, rollout_length=128),
     ("maddpg", None): Preset("Lowe et al. 2017", 1_500_000, 4, 25, MADDPG, RELU),
     ("matd3", None): Preset("Ackermann et al. 2019, as maddpg", 1_500_000, 4, 25, MADDPG, RELU),
+    ("vdn", None): Preset("Sunehag et al. 2018, as r2d2", 500_000, 8, 5),
+    ("qmix", None): Preset("Rashid et al. 2018, as r2d2", 500_000, 8, 5),
+    **{
+        (name, "two_step_game"): Preset(
+            "Rashid et al. 2018, appendix: data that is wholly random",
+            20_000,
+            8,
+            5,
+            {
+                "buffer_size": 4_000,
+                "learning_starts": 400,
+                "gradient_steps": 0.2,
+                "discount": 0.99,
+                "epsilon_end": 1.0,
+                "learning_rate": 2e-3,
+                "length": 2,
+            },
+        )
+        for name in ("vdn", "qmix")
+    },
 }
