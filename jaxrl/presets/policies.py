@@ -80,7 +80,9 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ),
     ("trpo", "pendulum"): Preset(
         "tuned here on seeds 20 to 35", num_steps=100_000, num_envs=4, rollout_length=512,
-        config={"num_epochs": 20, "learning_rate": 5e-4, "discount": 0.95, "normalise_rewards": True},
+        config={
+            "num_epochs": 40, "kl_target": 0.02, "learning_rate": 5e-4, "discount": 0.95, "normalise_rewards": True,
+        },
     ),
     ("trpo", "acrobot"): Preset(
         "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=16, rollout_length=64,
