@@ -122,15 +122,27 @@ def fill(text: str, name: str, content: str) -> str:
     return filled
 
 
+def draw_curve(axes: Any, lines: Lines, task: str, label: str) -> None:
+    if line := lines.get((task,)):
+        curve = line["curve"]
+        axes.plot(curve["steps"], curve["iqm"], label=label.format(**line))
+        axes.fill_between(curve["steps"], curve["low"], curve["high"], alpha=0.25)
+
+
 def draw_curves(picture: Any, lines: Lines) -> None:
     axes = picture.add_subplot()
     for name in ("ppo-cartpole-50k", "ppo-cartpole-100k"):
-        if line := lines.get((name,)):
-            curve = line["curve"]
-            axes.plot(curve["steps"], curve["iqm"], label=f"{line['num_steps']:,} steps")
-            axes.fill_between(curve["steps"], curve["low"], curve["high"], alpha=0.25)
+        draw_curve(axes, lines, name, "{num_steps:,} steps")
     axes.set(xlabel="environment steps", ylabel="return while training", title="PPO on CartPole-v1, 10 seeds")
     axes.legend(title="interquartile mean, 95 % band")
+
+
+def draw_minatar(picture: Any, lines: Lines) -> None:
+    for axes, game in zip(picture.subplots(1, 2), ("breakout", "freeway"), strict=True):
+        for algorithm, label in (("dqn", "DQN"), ("rainbow", "Rainbow")):
+            draw_curve(axes, lines, f"{algorithm}-{game}-1m", f"{label}, {{num_seeds}} seeds")
+        axes.set(xlabel="environment steps", ylabel="return while training", title=f"MinAtar {game}")
+        axes.legend()
 
 
 def draw_speed(picture: Any, lines: Lines) -> None:
@@ -184,7 +196,11 @@ def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
         },
         "docs/values.md": studies_report.sections(studied(results)),
     }  # fmt: skip
-    pictures = {"learning_curves.png": (draw_curves, learning), "speed.png": (draw_speed, speed)}
+    minatar = {key: line for key, line in learning.items() if key[0].endswith(("-breakout-1m", "-freeway-1m"))}
+    pictures = {
+        "learning_curves.png": (draw_curves, learning), "values_minatar.png": (draw_minatar, minatar),
+        "speed.png": (draw_speed, speed),
+    }  # fmt: skip
     pictures |= studies_report.pictures(studied(results))
     stale = []
     for page, tables in pages.items():

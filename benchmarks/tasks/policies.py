@@ -65,4 +65,10 @@ TASKS = (
         "a2c-pendulum-500k", "a2c", "pendulum", 500_000, -200.0, "-163.0 at 1M (1 run)", "RL Baselines3 Zoo",
         episodes=1000,
     ),
+    LearningTask(
+        "ppo-breakout-1m", "ppo", "breakout", 1_000_000, 22.0, "20.3 at 1M (1 run)", "gymnax-blines",
+    ),
+    LearningTask(
+        "ppo-space-invaders-1m", "ppo", "space_invaders", 1_000_000, 60.0, "58.1 at 1M (1 run)", "gymnax-blines",
+    ),
 )  # fmt: skip

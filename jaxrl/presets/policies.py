@@ -27,6 +27,14 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
             "entropy_coefficient": 0.0, "value_clip_range": math.inf, "normalise_rewards": True,
         },
     ),
+    **{
+        ("ppo", game): Preset(
+            "tuned here on seeds 20 and 21", num_steps=1_000_000, num_envs=32, rollout_length=64,
+            config={"num_minibatches": 8, "learning_rate": 1e-3, "value_clip_range": math.inf},
+            network={"hidden": (256, 128), "activation": "relu"},
+        )
+        for game in ("breakout", "space_invaders")
+    },
     ("ppo", "mountain_car_continuous"): Preset(
         "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=8, rollout_length=128,
         config={
