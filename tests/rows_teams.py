@@ -25,6 +25,8 @@ ROWS = {
     "maddpg": Row("maddpg", world("coordination", num_agents=2, max_steps=5), _REPLAY),
     "maddpg, discrete": Row("maddpg", world("switch_riddle"), _REPLAY, slow=True),
     "matd3": Row("matd3", world("switch"), _REPLAY),
+    "coma": Row("coma", world("switch"), _PPO),
+    "coma, gru": Row("coma", world("switch_riddle"), _PPO, _GRU, slow=True),
     "vdn": Row("vdn", world("switch"), _WINDOWS),
     "qmix": Row("qmix", world("switch_riddle"), _WINDOWS),
     "qmix, gru": Row("qmix", world("switch_riddle"), _WINDOWS, _GRU),

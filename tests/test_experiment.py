@@ -114,7 +114,7 @@ def test_a_run_is_loaded_as_it_was_trained(two_seeds: experiment.Result, tmp_pat
 def test_every_preset_is_valid(algorithm: str, environment: str | None) -> None:
     needs = {"her": "bit_flipping", "linear_sarsa": "mountain_car"}
     needs |= dict.fromkeys(("ddpg", "td3", "sac"), "pendulum")
-    needs |= dict.fromkeys(("mappo", "maddpg", "matd3", "vdn", "qmix"), "simple_spread")
+    needs |= dict.fromkeys(("mappo", "maddpg", "matd3", "vdn", "qmix", "coma"), "simple_spread")
     default = needs.get(algorithm, "cliff_walking" if agents.algorithm(algorithm).tabular else "cartpole")
     resolved = experiment.resolve(algorithm, environment or default, {})
     assert presets.preset(algorithm, environment or default).source

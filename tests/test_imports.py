@@ -44,7 +44,7 @@ ORDER = [  # from the bottom up; files of one line do not import each other
      "jaxrl.envs.random_walk", "jaxrl.envs.short_corridor", "jaxrl.envs.windy_gridworld"],
     ["jaxrl.agents.tabular.models", "jaxrl.agents.tabular.traces", "jaxrl.agents.tabular.windows",
      "jaxrl.agents.dqn_family", "jaxrl.agents.policy_family",
-     "jaxrl.agents.continuous_family", "jaxrl.agents.maddpg", "jaxrl.agents.qmix"],
+     "jaxrl.agents.continuous_family", "jaxrl.agents.maddpg", "jaxrl.agents.qmix", "jaxrl.agents.coma"],
     ["jaxrl.agents.team_family"],
     ["jaxrl.agents.tabular.differential_sarsa", "jaxrl.agents.tabular.double_q_learning",
      "jaxrl.agents.tabular.dyna_q", "jaxrl.agents.tabular.expected_sarsa", "jaxrl.agents.tabular.linear_sarsa",

@@ -22,7 +22,7 @@ from jaxrl.agents.off_policy import State
 from jaxrl.agents.schedules import epsilon
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.errors import UsageError
-from jaxrl.types import Agent, Array, Buffer, Key, Network, Observation, Sample, Timestep, Transition, Tree
+from jaxrl.types import Agent, Array, Buffer, Key, Network, Observation, Sample, Timestep, Tree
 
 
 class Config(NamedTuple):
@@ -92,8 +92,7 @@ def qmix(
 
     def loss(params: Params, state: State, sample: Sample, keys: Key) -> tuple[Array, Any]:
         steps, hyper = sample.items.steps, state.config
-        seen: Transition = teams.merge(steps._replace(obs=(), next_obs=(), extras=()), 1)
-        seen = seen._replace(obs=rows(steps.obs, 1), next_obs=rows(steps.next_obs, 1))
+        seen = teams.merge(steps, 1)._replace(obs=rows(steps.obs, 1), next_obs=rows(steps.next_obs, 1))
         carry = teams.merge(sample.items.carry)
         _, values, ahead = on_policy.look(network, params.values, carry, seen)
         _, _, target_ahead = on_policy.look(network, state.target.values, carry, seen)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxrl import networks, spaces
 from jaxrl.action_networks import action_value, policy
-from jaxrl.agents import ddpg, exploration, maddpg, policy_family, ppo, qmix
+from jaxrl.agents import coma, ddpg, exploration, maddpg, policy_family, ppo, qmix
 from jaxrl.agents.algorithm import Algorithm
 from jaxrl.agents.replay import replay
 from jaxrl.buffers.sequence import sequence
@@ -31,6 +31,13 @@ def _qmix(env: Environment, settings: networks.Settings, config: qmix.Config) ->
     return qmix.qmix(network, mix, env.action_space, env.num_agents or 1, config, memory)
 
 
+def _coma(env: Environment, settings: networks.Settings, config: coma.Config) -> Agent:
+    n = env.action_space.n
+    actor = networks.build(settings, lambda mlp: mlp(n, output_scale=0.01))
+    critic = networks.build(settings._replace(cell=None, cell_memory=0), lambda mlp: mlp(n))
+    return coma.coma(actor, critic, env.action_space, config)
+
+
 _MATD3: dict[str, Any] = {
     "num_critics": 2, "policy_delay": 2, "target_noise": 0.2, "exploration_noise": 0.1, "noise_reversion": 1.0,
 }  # fmt: skip
@@ -48,6 +55,7 @@ FAMILY = {
         ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True, defaults=_MATD3,
         about="MATD3 (Ackermann et al. 2019): MADDPG with twin critics, a delayed policy and smoothed targets.",
     ),
+    "coma": Algorithm(coma.Config, _coma, action_spaces=(spaces.Discrete,), team=True),
     "vdn": Algorithm(
         qmix.Config, _qmix, action_spaces=(spaces.Discrete,), team=True, defaults={"mixing": "sum"},
         about="Value decomposition networks (Sunehag et al. 2018): the team's value is the sum of the agents'.",

@@ -15,6 +15,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("mappo", None): Preset("Yu et al. 2022, as ppo", num_steps=1_000_000, num_envs=16, rollout_length=128),
     ("maddpg", None): Preset("Lowe et al. 2017", 1_500_000, 4, 25, MADDPG, RELU),
     ("matd3", None): Preset("Ackermann et al. 2019, as maddpg", 1_500_000, 4, 25, MADDPG, RELU),
+    ("coma", None): Preset("Foerster et al. 2018, as mappo", 1_000_000, 16, 32),
     ("vdn", None): Preset("Sunehag et al. 2018, as r2d2", 500_000, 8, 5),
     ("qmix", None): Preset("Rashid et al. 2018, as r2d2", 500_000, 8, 5),
     **{
