@@ -1,6 +1,6 @@
 """What jaxrl is measured on: tables of learning tasks and of speed tasks. Imports nothing heavy."""
 
-from tasks import continuous, exploring, policies, tabular, values
+from tasks import continuous, exploring, policies, tabular, teams, values
 from tasks.learning import FIRST_SEED, SEEDS, LearningTask
 from tasks.peers import FLASHBAX, PEERS, SUITES
 from tasks.speed import (
@@ -37,6 +37,6 @@ __all__ = [
     "Stepping", "SteppingTask", "WORLDS",
 ]  # fmt: skip
 
-LEARNING = policies.TASKS + continuous.TASKS + exploring.TASKS + values.TASKS + tabular.TASKS
+LEARNING = policies.TASKS + continuous.TASKS + exploring.TASKS + values.TASKS + tabular.TASKS + teams.TASKS
 GROUPS = {"training": tuple(task.name for task in SPEED), "envs": tuple(task.name for task in WORLDS)}
 GROUPS["replay"] = tuple(task.name for task in REPLAY)

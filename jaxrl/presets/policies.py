@@ -89,7 +89,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("trpo", "pendulum"): Preset(
         "tuned here on seeds 20 to 35", num_steps=100_000, num_envs=4, rollout_length=512,
         config={
-            "num_epochs": 40, "kl_target": 0.02, "learning_rate": 5e-4, "discount": 0.95, "normalise_rewards": True,
+            "num_epochs": 40, "kl_target": 0.02, "learning_rate": 5e-4, "discount": 0.97, "normalise_rewards": True,
         },
     ),
     ("trpo", "acrobot"): Preset(
@@ -103,7 +103,7 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
         "tuned here on seeds 20 to 35", num_steps=500_000, num_envs=8, rollout_length=64,
         config={
             "num_minibatches": 16, "standardise": True, "normalise_rewards": True, "learning_rate": 1e-3,
-            "discount": 0.95, "trace_decay": 0.95, "entropy_coefficient": 0.0,
+            "discount": 0.97, "trace_decay": 0.95, "entropy_coefficient": 0.0,
         },
     ),
 }  # fmt: skip
