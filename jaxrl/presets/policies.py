@@ -89,13 +89,14 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("trpo", "pendulum"): Preset(
         "tuned here on seeds 20 to 35", num_steps=100_000, num_envs=4, rollout_length=512,
         config={
-            "num_epochs": 40, "kl_target": 0.02, "learning_rate": 5e-4, "discount": 0.97, "normalise_rewards": True,
+            "num_epochs": 40, "kl_target": 0.02, "learning_rate": 5e-4, "discount": 0.95, "normalise_rewards": True,
         },
+        network={"noise_period": 8},
     ),
     ("trpo", "acrobot"): Preset(
-        "tuned here on seeds 20 to 27", num_steps=100_000, num_envs=16, rollout_length=64,
+        "tuned here on seeds 20 to 35", num_steps=100_000, num_envs=16, rollout_length=64,
         config={
-            "num_minibatches": 8, "kl_target": 0.02, "learning_rate": 2e-3, "trace_decay": 0.9,
+            "num_epochs": 20, "num_minibatches": 8, "kl_target": 0.02, "learning_rate": 2e-3, "trace_decay": 0.9,
             "normalise_rewards": True,
         },
     ),
