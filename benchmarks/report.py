@@ -197,11 +197,10 @@ def main(root: Path = records.ROOT, results: Path = records.RESULTS) -> None:
         "docs/values.md": studies_report.sections(studied(results)),
     }  # fmt: skip
     minatar = {key: line for key, line in learning.items() if key[0].endswith(("-breakout-1m", "-freeway-1m"))}
-    pictures = {
-        "learning_curves.png": (draw_curves, learning), "values_minatar.png": (draw_minatar, minatar),
-        "speed.png": (draw_speed, speed),
-    }  # fmt: skip
+    pictures = {"learning_curves.png": (draw_curves, learning), "speed.png": (draw_speed, speed)}
     pictures |= studies_report.pictures(studied(results))
+    if minatar:
+        pictures["values_minatar.png"] = draw_minatar, minatar
     stale = []
     for page, tables in pages.items():
         text = fresh = (root / page).read_text(encoding="utf-8")

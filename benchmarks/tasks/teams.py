@@ -6,6 +6,14 @@ PAPER = "Rashid et al. 2018, table 1"
 
 TASKS = (
     LearningTask(
+        "maddpg-coordination-50k", "maddpg", "coordination", 50_000, 0.95, "none: our target", "all within 0.1",
+        statistic="success",
+    ),
+    LearningTask(
+        "independent-ddpg-coordination-50k", "ddpg", "coordination", 50_000, 0.0, "none", "reported beside MADDPG",
+        statistic="success", options={"team": {"learning": "independent"}},
+    ),
+    LearningTask(
         "qmix-two-step-game", "qmix", "two_step_game", 20_000, 8.0, "8", PAPER, judged="every seed", tolerance=1e-3,
         control="vdn-two-step-game",
     ),

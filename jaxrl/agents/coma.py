@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, returns, spaces, trees
-from jaxrl.agents import off_policy, on_policy, rollouts, schedules, teams
+from jaxrl.agents import off_policy, on_policy, rollouts, schedules, teams, value_targets
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Transition, Tree
@@ -97,7 +97,7 @@ def coma(
         return teams.split(action, num_agents), carry, ()
 
     def critic_loss(params: Tree, hyper: Config, carry: Tree, items: Item) -> tuple[Array, dict[str, Array]]:
-        chosen = _pick(values(params, items.obs, items.action), items.action)
+        chosen = value_targets.chosen(values(params, items.obs, items.action), items.action)
         error = losses.mean(0.5 * (chosen - items.target) ** 2, items.weight)
         return error, {"value_loss": error}
 
@@ -107,7 +107,7 @@ def coma(
         every = values(state.params.critic, steps.obs, steps.action)
         policy = distribution(teams.split(logits, steps.reward.shape[2], 1), steps.obs.legal)
         expected = jnp.sum(jnp.exp(policy.logits) * every, -1) if config.counterfactual else 0.0
-        advantage = _pick(every, steps.action) - expected
+        advantage = value_targets.chosen(every, steps.action) - expected
         advantage = losses.standardise(advantage, weight) if config.standardise else advantage
         advantage = jax.lax.stop_gradient(advantage)
 
@@ -134,7 +134,7 @@ def coma(
         _, logits, next_logits = on_policy.look(actor, state.params.actor, rollout.carry, merged)
         following = distribution(next_logits, merged.next_obs.legal).sample(seed=draw_key)
         following = teams.split(following, num_agents, 1)
-        ahead = _pick(values(state.target, steps.next_obs, following), following)
+        ahead = value_targets.chosen(values(state.target, steps.next_obs, following), following)
         target = returns.lambda_returns(
             steps.reward, ahead, steps.terminated, steps.truncated, hyper.discount, hyper.trace_decay, steps.valid
         )
@@ -159,7 +159,3 @@ def counterfactuals(obs: Observation, action: Array, num_actions: int) -> Observ
     chosen = jax.nn.one_hot(action, num_actions)[..., None, :, :] * (1 - jnp.eye(num_agents))[:, :, None]
     parts = [teams.with_state(obs).state, obs.features, chosen.reshape(*action.shape, -1)]
     return Observation(jnp.concatenate(parts, -1))
-
-
-def _pick(values: Array, action: Array) -> Array:
-    return jnp.take_along_axis(values, action[..., None], -1)[..., 0]

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, spaces
-from jaxrl.agents import off_policy, on_policy, teams
+from jaxrl.agents import off_policy, on_policy, teams, value_targets
 from jaxrl.agents.off_policy import State
 from jaxrl.agents.schedules import epsilon
 from jaxrl.buffers.uniform import example_rollout
@@ -97,8 +97,8 @@ def qmix(
         _, values, ahead = on_policy.look(network, params.values, carry, seen)
         _, _, target_ahead = on_policy.look(network, state.target.values, carry, seen)
         judge = distributions.masked(ahead if config.double else target_ahead, seen.next_obs.legal)
-        chosen = jnp.where(seen.valid, _pick(values, seen.action), 0.0)
-        best = jnp.where(seen.valid & ~seen.terminated, _pick(target_ahead, jnp.argmax(judge, -1)), 0.0)
+        chosen = jnp.where(seen.valid, value_targets.chosen(values, seen.action), 0.0)
+        best = jnp.where(seen.valid & ~seen.terminated, value_targets.chosen(target_ahead, jnp.argmax(judge, -1)), 0.0)
         reward = jnp.sum(steps.reward, -1) / jnp.maximum(jnp.sum(steps.valid, -1), 1)  # (0 of who is not valid)
         goes_on = jnp.where(steps.terminated.all(-1), 0.0, hyper.discount)
         target = reward + goes_on * mix(state.target.mixer, best, steps.next_obs)
@@ -109,7 +109,3 @@ def qmix(
 
     step = off_policy.descent(buffer, direction, loss, config.target_period)
     return Agent(init, network.begin, act, off_policy.learner(buffer, step, num_agents=num_agents))
-
-
-def _pick(values: Array, action: Array) -> Array:
-    return jnp.take_along_axis(values, action[..., None], -1)[..., 0]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions, losses, returns, spaces
-from jaxrl.agents import off_policy
+from jaxrl.agents import off_policy, value_targets
 from jaxrl.agents.off_policy import State
 from jaxrl.agents.schedules import epsilon
 from jaxrl.buffers.uniform import example_rollout
@@ -91,9 +91,6 @@ def r2d2(
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (after, late.next_obs, jnp.zeros_like(late.first)))
         return values, network.step(params, *flat)[1].reshape(values.shape)
 
-    def pick(values: Array, action: Array) -> Array:
-        return jnp.take_along_axis(values, action[..., None], -1)[..., 0]
-
     def loss(params: Tree, state: State, sample: Sample, keys: Key) -> tuple[Array, Any]:
         items, hyper = sample.items, state.config
         early, late = (
@@ -103,11 +100,12 @@ def r2d2(
         values, ahead = along(params, items.carry, early, late)
         target_ahead = along(state.target, items.carry, early, late)[1]
         judge = distributions.masked(ahead if config.double else target_ahead, late.next_obs.legal)
+        best = value_targets.chosen(target_ahead, jnp.argmax(judge, -1))
         wanted = returns.n_step_returns(
-            late.reward, stretch(pick(target_ahead, jnp.argmax(judge, -1))), late.terminated, late.truncated,
+            late.reward, stretch(best), late.terminated, late.truncated,
             hyper.discount, config.backup_steps, late.valid,
         )  # fmt: skip
-        chosen = pick(values, late.action)
+        chosen = value_targets.chosen(values, late.action)
         error = chosen - jax.lax.stop_gradient(squeeze(wanted))
         size = jnp.where(late.valid, jnp.abs(error), 0.0)
         average = jnp.sum(size, 0) / jnp.maximum(jnp.sum(late.valid, 0), 1)

@@ -18,6 +18,11 @@ Values = Callable[[Observation], Array]  # (obs [B, ...]) -> action values [B, n
 Backup = Callable[[Experience, Array, Values, Values, Any], tuple[Array, Array]]
 
 
+def chosen(values: Array, action: Array) -> Array:
+    """Of values [..., n] those of the actions [...] that were taken."""
+    return jnp.take_along_axis(values, action[..., None], -1)[..., 0]
+
+
 def greedy(values: Array, legal: Array | None) -> Array:
     """The policy float [B, n] of the best legal action."""
     return jax.nn.one_hot(jnp.argmax(masked(values, legal), axis=-1), values.shape[-1])
@@ -41,7 +46,7 @@ def munchausen(
     reward + munchausen * max(temperature * log p(a | o), munchausen_low) + discount * temperature * H(p(. | o'))
     """
     log_policy = _log_softmax(target(items.obs), items.obs.legal, hyper)
-    bonus = jnp.take_along_axis(log_policy, items.action[:, None], -1)[:, 0]
+    bonus = chosen(log_policy, items.action)
     bonus = hyper.munchausen * jnp.maximum(hyper.temperature * bonus, hyper.munchausen_low)
     log_next = _log_softmax(next_values, items.next_obs.legal, hyper)
     policy = jnp.exp(log_next)
