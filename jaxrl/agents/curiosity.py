@@ -55,13 +55,6 @@ class State(NamedTuple):
     normalisers: Normalisers
 
 
-class Memory(NamedTuple):
-    """The carry of an agent whose bonus is episodic."""
-
-    agent: Tree  # the inner agent's
-    seen: Array  # bool [N, slots]
-
-
 class Bonus(NamedTuple):
     """What is surprising: pure functions of steps [...] whose features are normalised."""
 
@@ -167,12 +160,11 @@ def curious(
         if not config.episodic:
             return agent.act(state.agent, key, carry, timestep, explore)
         action, inner, extras = agent.act(state.agent, key, carry.agent, timestep, explore)
-        slots = visits.slot(timestep.obs, timestep.first)
-        return action, Memory(inner, visits.enter(carry.seen, timestep.first, slots)), extras
+        return action, visits.remember(carry, inner, timestep), extras
 
     def begin(num_rows: int) -> Tree:
         inner = agent.begin(num_rows)
-        return Memory(inner, visits.begin(num_rows)) if config.episodic else inner
+        return visits.begin(inner, num_rows) if config.episodic else inner
 
     def study(state: State, key: Key, steps: Transition) -> tuple[State, dict[str, Mean]]:
         """Epochs of gradient steps on steps [T, N, ...]."""

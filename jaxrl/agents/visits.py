@@ -5,20 +5,32 @@ slot(o) = the highest bits of sum_i mix(o_i) w_i mod 2^32        (multiply-shift
 o_i are the bits of the features as float32, w_i fixed odd numbers: a sum of integers is the same in any program.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.types import Array, Observation
+from jaxrl.types import Array, Observation, Timestep, Tree
 
 _BITS = 12  # of a slot: an episode of 200 different observations finds a new one taken in 1 of 20 cases
 
 
-def begin(num_rows: int) -> Array:
-    """Nothing seen: bool [N, slots]."""
-    return jnp.zeros((num_rows, 2**_BITS), bool)
+class Memory(NamedTuple):
+    """The carry of an agent beside what the episode of each row has seen."""
+
+    agent: Tree
+    seen: Array  # bool [N, slots]
+
+
+def begin(agent: Tree, num_rows: int) -> Memory:
+    """Nothing seen."""
+    return Memory(agent, jnp.zeros((num_rows, 2**_BITS), bool))
+
+
+def remember(before: Memory, after: Tree, timestep: Timestep) -> Memory:
+    """The memory once the agent, whose carry is `after`, has seen a timestep."""
+    return Memory(after, enter(before.seen, timestep.first, slot(timestep.obs, timestep.first)))
 
 
 def slot(obs: Observation, first: Array) -> Array:
