@@ -11,6 +11,7 @@ import jaxrl
 from jaxrl import agents, envs, evaluate, keys, loop, networks
 from jaxrl.agents import ppo, teams
 from jaxrl.errors import UsageError
+from jaxrl.network_transforms import with_central_critic
 from jaxrl.types import Observation, Rollout
 from jaxrl.vectorize import vectorize
 
@@ -79,6 +80,8 @@ def test_a_team_without_a_state_of_the_world_sees_all_features():
     np.testing.assert_array_equal(state[0, 1], [0, 1, 2, 3, 4, 5, 0, 1, 0])
     told = teams.with_state(Observation(features, state=jnp.full((2, 3, 1), 7.0))).state
     np.testing.assert_array_equal(told[1, 2], [7, 0, 0, 1])
+    late = jnp.full((2, 3, 1), 7.0).at[:, 0].set(0.0)  # the first agent has terminated
+    np.testing.assert_array_equal(teams.world(Observation(features, state=late)), [[7.0], [7.0]])
 
 
 def test_independent_agents_are_separate_runs():
@@ -111,26 +114,20 @@ def test_what_one_independent_agent_sees_the_others_never_learn():
 
 
 def test_the_value_of_a_central_critic_sees_the_state_and_the_policy_does_not():
-    env = envs.make("coordination", num_agents=2, max_steps=5)
-    team = agents.make("mappo", env, SMALL)
-    trainer, state, rollout = played(team, env)
-    act, learn = quick(team.act), quick(team.learn)
+    """What the second of two agents sees moves the value of the first, and none of its policy's outputs."""
+    network = with_central_critic(networks.actor_critic(SMALL, 3))
+    features = jax.random.normal(jax.random.key(0), (4, 2, 5))
 
-    def with_other(obs):  # the second actor sees something else: the first one's policy must not change
-        return obs._replace(features=obs.features.at[..., 1, :].add(1.0))
+    def seen(features):
+        return teams.merge(teams.with_state(Observation(features)))
 
-    timestep = state.timestep
-    changed = timestep._replace(obs=with_other(timestep.obs))
-    actions = [act(state.agent, jax.random.key(0), state.carry, each)[0] for each in (timestep, changed)]
-    np.testing.assert_array_equal(actions[0][:, 0], actions[1][:, 0])
-    assert (actions[0][:, 1] != actions[1][:, 1]).any()
-    lives = jnp.ones_like(rollout.steps.valid).at[:, :, 1].set(False)  # only the first one's steps are learnt from
-    seen = rollout.steps._replace(valid=lives)
-    other = seen._replace(obs=with_other(seen.obs), next_obs=with_other(seen.next_obs))
-    losses = [
-        learn(state.agent, jax.random.key(0), rollout._replace(steps=each))[1]["value_loss"] for each in (seen, other)
-    ]
-    assert contracts.differs(*losses)
+    params = network.init(jax.random.key(1), seen(features))
+    (outputs, value), (other_outputs, other_value) = (
+        teams.split(network.step(params, network.begin(8), seen(each), jnp.zeros(8, bool))[1], 2)
+        for each in (features, features.at[:, 1].add(1.0))
+    )
+    np.testing.assert_array_equal(outputs[:, 0], other_outputs[:, 0])
+    assert (outputs[:, 1] != other_outputs[:, 1]).any() and (value != other_value).all()
 
 
 def test_groups_learn_apart_and_the_frozen_one_stays():

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.agents import rollouts
 from jaxrl.errors import UsageError, at_least, unknown
 from jaxrl.spaces import Box
 from jaxrl.statistics import Mean
@@ -72,10 +73,14 @@ def split(tree: Tree, num_agents: int, axis: int = 0) -> Tree:
 
 
 def world(obs: Observation) -> Array:
-    """The world's state [..., s] as a team knows it: what the world tells of it, else all features."""
-    if obs.state is not None:
-        return obs.state[..., 0, :]
-    return obs.features.reshape(*obs.features.shape[:-2], -1)
+    """The world's state [..., s] as a team knows it: what the world tells of it, else all features.
+
+    All agents are told the same, and who has terminated, in steps that are learnt from, zeros.
+    """
+    if obs.state is None:
+        return obs.features.reshape(*obs.features.shape[:-2], -1)
+    told = jnp.argmax(jnp.any(obs.state != 0, -1), -1)  # the first who is told something
+    return jnp.take_along_axis(obs.state, told[..., None, None], -2)[..., 0, :]
 
 
 def with_identity(obs: Observation) -> Observation:
@@ -104,7 +109,8 @@ def seeing(agent: Agent, see: Callable[[Observation], Observation]) -> Agent:
         return agent.act(state, key, carry, look(timestep), explore)
 
     def learn(state: Any, key: Key, rollout: Rollout) -> tuple[Any, dict[str, Mean]]:
-        steps = rollout.steps._replace(obs=see(rollout.steps.obs), next_obs=see(rollout.steps.next_obs))
+        steps = rollouts.blank_invalid(rollout.steps)  # before one agent sees what another one, who is dead, did
+        steps = steps._replace(obs=see(steps.obs), next_obs=see(steps.next_obs))
         return agent.learn(state, key, rollout._replace(steps=steps))
 
     return Agent(init, agent.begin, act, learn)
