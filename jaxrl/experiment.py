@@ -154,9 +154,7 @@ def assemble(settings: Settings) -> Parts:
         settings.algorithm, adapted, settings.network, settings.config, settings.curiosity, settings.team
     )
     trainer = loop.make_trainer(agent, vectorize(adapted, settings.num_envs), settings.rollout_length)
-    # (One seed after another copies all of a seed's state per update, which a replay buffer is too large for.)
-    convolves = bool(settings.network.channels) and "buffer_size" not in settings.config._fields
-    return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer, convolves))
+    return Parts(environment, adapted, agent, trainer if settings.num_seeds == 1 else run.seeds(trainer))
 
 
 def keys(settings: Settings) -> Key:
