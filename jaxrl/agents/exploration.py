@@ -84,24 +84,24 @@ def discrete(action_space: spaces.Discrete) -> Kind:
     def one_hot(action: Array) -> Array:
         return jax.nn.one_hot(action, n)
 
-    def drawn(out: Array, legal: Array | None, key: Key) -> Array:
-        return jnp.argmax(distributions.masked(out + jax.random.gumbel(key, out.shape), legal), -1)
+    def noisy(out: Array, legal: Array | None, key: Key) -> Array:
+        return distributions.masked(out + jax.random.gumbel(key, out.shape), legal)
 
     def explore(
         out: Array, legal: Array | None, key: Key, carry: Wandering, first: Array, hyper: Any, random: Array
     ) -> tuple[Array, Wandering]:
-        return drawn(jnp.where(random, 0.0, out), legal, key).astype(action_space.dtype), carry
+        return mode(noisy(jnp.where(random, 0.0, out), legal, key), None), carry
 
     def units(out: Array, legal: Array | None, key: Key) -> Array:
-        noisy = distributions.masked(out + jax.random.gumbel(key, out.shape), legal)
-        soft = jax.nn.softmax(noisy)
-        return one_hot(jnp.argmax(noisy, -1)) + soft - jax.lax.stop_gradient(soft)
+        logits = noisy(out, legal, key)
+        soft = jax.nn.softmax(logits)
+        return one_hot(mode(logits, None)) + soft - jax.lax.stop_gradient(soft)
 
     def mode(out: Array, legal: Array | None) -> Array:
         return jnp.argmax(distributions.masked(out, legal), -1).astype(action_space.dtype)
 
     return Kind(
-        n, one_hot, mode, explore, units, lambda out, legal, key, hyper: one_hot(drawn(out, legal, key)),
+        n, one_hot, mode, explore, units, lambda out, legal, key, hyper: one_hot(mode(noisy(out, legal, key), None)),
     )  # fmt: skip
 
 

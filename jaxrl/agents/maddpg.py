@@ -36,20 +36,15 @@ def maddpg(
 def apart(network: Network, num_agents: int) -> Network:
     """A network without memory for each agent: parameters [A, ...], rows [R * A, ...] of which i % A is agent i's."""
 
-    def own(tree: Tree, i: int) -> Tree:
-        return jax.tree.map(lambda x: x[i::num_agents], tree)
+    def step(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Array]:
+        rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[first.ndim :]), (obs, first))
+        outs = []
+        for i in range(num_agents):
+            seen, begins = jax.tree.map(lambda x, i=i: x[i::num_agents], rows)
+            outs.append(network.step(jax.tree.map(lambda x, i=i: x[i], params), (), seen, begins)[1])
+        return carry, jnp.stack(outs, 1).reshape(*first.shape, *outs[0].shape[1:])
 
-    def run(function: Callable[..., Any]) -> Callable[..., Any]:
-        def each(params: Tree, carry: Tree, obs: Any, first: Array, key: Key | None = None) -> tuple[Tree, Array]:
-            outs = [
-                function(jax.tree.map(lambda x, i=i: x[i], params), (), own(obs, i), own(first, i))[1]
-                for i in range(num_agents)
-            ]
-            return carry, jnp.stack(outs, 1).reshape(-1, *outs[0].shape[1:])
-
-        return each
-
-    return Network(_inits(network.init, num_agents), network.begin, run(network.step), run(network.unroll))
+    return Network(_inits(network.init, num_agents), network.begin, step, step)
 
 
 def together(critic: Network, num_agents: int) -> Network:
@@ -66,11 +61,12 @@ def together(critic: Network, num_agents: int) -> Network:
 
     def step(params: Tree, carry: Tree, seen: Any, first: Array, key: Key | None = None) -> tuple[Tree, Array]:
         obs, units = seen
+        begins = first.reshape(-1)[::num_agents]
         values = [
-            critic.step(jax.tree.map(lambda x, i=i: x[i], params), (), one, first[::num_agents])[1]
+            critic.step(jax.tree.map(lambda x, i=i: x[i], params), (), one, begins)[1]
             for i, one in enumerate(joint(obs, *units))
         ]
-        return carry, jnp.stack(values, 1).reshape(-1)
+        return carry, jnp.stack(values, 1).reshape(first.shape)
 
     def init(key: Key, seen: Any) -> Tree:
         obs, units = seen

@@ -1,11 +1,10 @@
 """Algorithms of teams: which learn centrally and act on their own, and how each is built from an environment."""
 
 import functools
-from typing import Any
 
 from jaxrl import networks, spaces
 from jaxrl.action_networks import action_value, policy
-from jaxrl.agents import coma, ddpg, exploration, maddpg, policy_family, ppo, qmix
+from jaxrl.agents import coma, continuous_family, ddpg, exploration, maddpg, policy_family, ppo, qmix
 from jaxrl.agents.algorithm import Algorithm
 from jaxrl.agents.replay import replay
 from jaxrl.buffers.sequence import sequence
@@ -38,10 +37,6 @@ def _coma(env: Environment, settings: networks.Settings, config: coma.Config) ->
     return coma.coma(actor, critic, env.action_space, config)
 
 
-_MATD3: dict[str, Any] = {
-    "num_critics": 2, "policy_delay": 2, "target_noise": 0.2, "exploration_noise": 0.1, "noise_reversion": 1.0,
-}  # fmt: skip
-
 FAMILY = {
     "mappo": Algorithm(
         ppo.Config, functools.partial(policy_family.make_ppo, central=True), defaults={"normalise_values": True},
@@ -52,7 +47,8 @@ FAMILY = {
         about="Multi-agent DDPG (Lowe et al. 2017): each critic sees what all agents see and do.",
     ),
     "matd3": Algorithm(
-        ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True, defaults=_MATD3,
+        ddpg.Config, _maddpg, action_spaces=(spaces.Box, spaces.Discrete), team=True,
+        defaults=continuous_family.FAMILY["td3"].defaults,
         about="MATD3 (Ackermann et al. 2019): MADDPG with twin critics, a delayed policy and smoothed targets.",
     ),
     "coma": Algorithm(coma.Config, _coma, action_spaces=(spaces.Discrete,), team=True),
