@@ -43,6 +43,11 @@ def rows(key: Key, *counts: int) -> tuple[Key, ...]:
     return tuple(numbered)
 
 
+def apart(key: Key) -> Key:
+    """A key [] beside those that `key` is split into elsewhere: no split has as many parts."""
+    return jax.random.fold_in(key, 2**31 - 1)
+
+
 @functools.cache
 def _implementation(size: int) -> Hashable:
     """Keys of `size` words: two that are JAX's, and perhaps a third that is the upper half of the counters."""

@@ -153,16 +153,13 @@ def make(
     if not isinstance(env.action_space, chosen.action_spaces):
         wanted = " or ".join(kind.__name__ for kind in chosen.action_spaces)
         raise UsageError(f"{name} needs a {wanted} action space, but the environment has {env.action_space}")
-    if env.num_agents is None:
-        if chosen.team or chosen.central or team != teams.Config():
-            what = f"team is {team._asdict()}" if team != teams.Config() else f"{name} plays a team"
-            raise UsageError(f"{what}, but the environment has a single agent: expected one of several")
-        agent = chosen.make(env, settings, config)
-        return agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
-    if chosen.team:
-        if curious.bonus is not None or team != teams.Config():
-            raise UsageError(f"{name} is a team of its own: expected neither curiosity nor options of a team")
-        return chosen.make(env, settings, config)
-    agent = chosen.make(env, settings, teams.per_actor(config, team, env.num_agents))
+    single, options = env.num_agents is None, team != teams.Config()
+    if single and (chosen.team or chosen.central or options):
+        what = f"team is {team._asdict()}" if options else f"{name} plays a team"
+        raise UsageError(f"{what}, but the environment has a single agent: expected one of several")
+    if chosen.team and (curious.bonus is not None or options):
+        raise UsageError(f"{name} is a team of its own: expected neither curiosity nor options of a team")
+    config = config if chosen.team else teams.per_actor(config, team, env.num_agents or 1)
+    agent = chosen.make(env, settings, config)
     agent = agent if curious.bonus is None else curiosity.around(agent, env, settings, curious)
-    return teams.of(agent, env, team, chosen.central)
+    return agent if single or chosen.team else teams.of(agent, env, team, chosen.central)

@@ -17,6 +17,7 @@ import optax
 
 from jaxrl import distributions, losses, returns, spaces, trees
 from jaxrl.agents import off_policy, on_policy, rollouts, schedules, teams, value_targets
+from jaxrl.agents.on_policy import Both
 from jaxrl.errors import UsageError
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Transition, Tree
@@ -35,11 +36,6 @@ class Config(NamedTuple):
     target_rate: float = 0.2  # of the critic, once per rollout
     entropy_coefficient: float = 0.01
     max_gradient_norm: float = 10.0
-
-
-class Both(NamedTuple):
-    actor: Tree
-    critic: Tree
 
 
 class State(NamedTuple):
@@ -72,9 +68,6 @@ def coma(
     n = action_space.n
     distribution = distributions.head(action_space).distribution
 
-    def rows(obs: Observation, axis: int = 0) -> Observation:
-        return teams.merge((teams.with_identity(obs) if config.identity else obs)._replace(state=None), axis)
-
     def values(params: Tree, obs: Observation, action: Array) -> Array:
         """Q [..., A, n] of every action of each agent, the others' as they are."""
         return critic.step(params, (), counterfactuals(obs, action, n), jnp.zeros(action.shape, bool))[1]
@@ -83,14 +76,14 @@ def coma(
         actor_key, critic_key = jax.random.split(key)
         action = jnp.zeros(timestep.reward.shape, action_space.dtype)
         params = Both(
-            actor.init(actor_key, rows(timestep.obs)),
+            actor.init(actor_key, teams.rows(timestep.obs, config.identity)),
             critic.init(critic_key, teams.merge(counterfactuals(timestep.obs, action, n))),
         )
         optimiser = Both(*(direction.init(trees.ravel(part)[0]) for part in params))
         return State(params, params.critic, optimiser, trees.traced(config), jnp.zeros((), jnp.int32))
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Any]:
-        num_agents, obs = timestep.reward.shape[1], rows(timestep.obs)
+        num_agents, obs = timestep.reward.shape[1], teams.rows(timestep.obs, config.identity)
         carry, logits = actor.step(state.params.actor, carry, obs, teams.merge(timestep.first))
         policy = distribution(logits, obs.legal)
         action = policy.sample(seed=key) if explore else policy.mode()
@@ -101,18 +94,20 @@ def coma(
         error = losses.mean(0.5 * (chosen - items.target) ** 2, items.weight)
         return error, {"value_loss": error}
 
-    def improve(state: State, rollout: Rollout, steps: Transition, logits: Any) -> tuple[Any, Any]:
-        """A gradient step of the actor -> (params, optimiser), metrics."""
-        seen, weight = rows(steps.obs, 1), steps.valid.astype(jnp.float32)
+    def improve(state: State, carry: Tree, steps: Transition, seen: Transition, logits: Any) -> tuple[Any, Any]:
+        """A gradient step of the actor, on steps of the team, which `seen` are as rows -> (params, optimiser), metrics.
+
+        logits: what the actor says of them now.
+        """
+        weight = steps.valid.astype(jnp.float32)
         every = values(state.params.critic, steps.obs, steps.action)
         policy = distribution(teams.split(logits, steps.reward.shape[2], 1), steps.obs.legal)
         expected = jnp.sum(jnp.exp(policy.logits) * every, -1) if config.counterfactual else 0.0
         advantage = value_targets.chosen(every, steps.action) - expected
         advantage = losses.standardise(advantage, weight) if config.standardise else advantage
-        advantage = jax.lax.stop_gradient(advantage)
 
         def loss(params: Tree) -> tuple[Array, dict[str, Array]]:
-            _, logits = actor.unroll(params, rollout.carry, seen, teams.merge(steps.first, 1))
+            _, logits = actor.unroll(params, carry, seen.obs, seen.first)
             policy = distribution(teams.split(logits, steps.reward.shape[2], 1), steps.obs.legal)
             policy_loss = -losses.mean(advantage * policy.log_prob(steps.action), weight)
             entropy = losses.mean(policy.entropy(), weight)
@@ -130,9 +125,9 @@ def coma(
         fit_key, draw_key = jax.random.split(key)
         steps, hyper = rollouts.blank_invalid(rollout.steps), state.config
         num_agents = steps.reward.shape[2]
-        merged = teams.merge(steps, 1)._replace(obs=rows(steps.obs, 1), next_obs=rows(steps.next_obs, 1))
-        _, logits, next_logits = on_policy.look(actor, state.params.actor, rollout.carry, merged)
-        following = distribution(next_logits, merged.next_obs.legal).sample(seed=draw_key)
+        seen = teams.row_steps(steps, config.identity)
+        _, logits, next_logits = on_policy.look(actor, state.params.actor, rollout.carry, seen)
+        following = distribution(next_logits, seen.next_obs.legal).sample(seed=draw_key)
         following = teams.split(following, num_agents, 1)
         ahead = value_targets.chosen(values(state.target, steps.next_obs, following), following)
         target = returns.lambda_returns(
@@ -144,7 +139,7 @@ def coma(
             fit_key, critic_loss, on_policy.chunks((), items, 1), fitted, config, direction
         )
         now = state._replace(params=state.params._replace(critic=fitted.params))
-        (params, optimiser), told = improve(now, rollout, steps, logits)
+        (params, optimiser), told = improve(now, rollout.carry, steps, seen, logits)
         return State(
             Both(params, fitted.params), off_policy.follow(state.target, fitted.params, hyper.target_rate),
             Both(optimiser, fitted.optimiser), hyper, fitted.gradient_steps,

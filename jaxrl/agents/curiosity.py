@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions, losses, networks, spaces, statistics, trees
+from jaxrl import distributions, keys, losses, networks, spaces, statistics, trees
 from jaxrl.agents import on_policy, rollouts, visits
 from jaxrl.agents.normalisers import Normalisers, running, scale_rewards
 from jaxrl.errors import unknown
@@ -31,7 +31,6 @@ from jaxrl.types import Agent, Array, Environment, Key, Network, Observation, Ro
 
 _FORWARD = 0.2  # share of the forward model in ICM's loss: features that nobody could predict shrink
 _LIMIT = 5.0  # of normalised features
-_APART = 2**31 - 1  # folded into a key that the inner agent uses too: no split of it has that many parts
 
 
 class Config(NamedTuple):
@@ -151,7 +150,7 @@ def curious(
 
     def init(key: Key, timestep: Timestep) -> State:
         seen = timestep._replace(obs=see(timestep.obs))
-        params, frozen = bonus.init(jax.random.fold_in(key, _APART), seen)
+        params, frozen = bonus.init(keys.apart(key), seen)
         optimiser, zero = direction.init(trees.ravel(params)[0]), jnp.zeros((), jnp.int32)
         moments = running(seen, True, True)
         return State(agent.init(key, timestep), params, frozen, optimiser, trees.traced(config), zero, moments)
@@ -197,7 +196,7 @@ def curious(
         scaled, moments = scale_rewards(state.normalisers, steps._replace(reward=surprise), state.config.discount)
         reward = rollout.steps.reward + state.config.coefficient * scaled
         inner, metrics = agent.learn(state.agent, key, rollout._replace(steps=rollout.steps._replace(reward=reward)))
-        state, studied = study(state, jax.random.fold_in(key, _APART), normal)
+        state, studied = study(state, keys.apart(key), normal)
         told = metrics | studied | {"intrinsic_reward": Mean.of(scaled, steps.valid)}
         return state._replace(agent=inner, normalisers=moments), told
 

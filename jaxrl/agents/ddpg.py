@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, trees
+from jaxrl import keys, losses, trees
 from jaxrl.action_networks import ensemble, evaluate
 from jaxrl.agents import exploration, off_policy
 from jaxrl.agents.exploration import Wandering
@@ -25,8 +25,6 @@ from jaxrl.agents.off_policy import State
 from jaxrl.agents.schedules import learning_rate
 from jaxrl.buffers.uniform import example_rollout
 from jaxrl.types import Agent, Array, Buffer, Experience, Key, Network, Timestep, Tree
-
-_APART = 2**31 - 1  # folded into a key that is split too: no split of it has that many parts
 
 
 class Config(NamedTuple):
@@ -129,7 +127,7 @@ def ddpg(
 
     def learn_round(state: State, key: Key) -> tuple[State, dict[str, Array]]:
         hyper, (sample_key, noise_key) = state.config, jax.random.split(key)
-        draw_key = jax.random.fold_in(key, _APART)
+        draw_key = keys.apart(key)
         sample = buffer.sample(state.buffer, sample_key, hyper.discount)
         obs, next_obs = (normalise(state.normalisers, obs) for obs in (sample.items.obs, sample.items.next_obs))
         items = sample.items._replace(obs=obs, next_obs=next_obs)

@@ -6,7 +6,7 @@ in the state after an update whose last minibatch found less than half or more t
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,13 @@ from jaxrl.keys import rows
 from jaxrl.shuffle import permutation
 from jaxrl.statistics import Mean
 from jaxrl.types import Array, Key, Network, Rollout, Timestep, Transition, Tree
+
+
+class Both(NamedTuple):
+    """Anything of which policy and value have one each."""
+
+    actor: Tree
+    critic: Tree
 
 
 def begin(

@@ -64,10 +64,6 @@ def qmix(
     if not isinstance(action_space, spaces.Discrete):
         raise UsageError(f"qmix needs a discrete action space, got {action_space}")
 
-    def rows(obs: Observation, axis: int = 0) -> Observation:
-        """Observations as the network of one agent sees them."""
-        return teams.merge((teams.with_identity(obs) if config.identity else obs)._replace(state=None), axis)
-
     def mix(params: Tree, values: Array, obs: Observation) -> Array:
         """The value of the team, from those of the agents, as rows [L, B * A]: -> [L, B]."""
         values = teams.split(values, num_agents, 1)
@@ -79,21 +75,21 @@ def qmix(
         actions = jnp.zeros(values.shape, action_space.dtype)
         memory = teams.split(network.begin(num_rows), num_agents)
         params = Params(
-            network.init(value_key, rows(timestep.obs)), mixer.init(mixer_key, (values, teams.world(timestep.obs)))
+            network.init(value_key, teams.rows(timestep.obs, config.identity)),
+            mixer.init(mixer_key, (values, teams.world(timestep.obs))),
         )
         return off_policy.begin(params, direction, config, buffer.init(example_rollout(timestep, actions, memory)))
 
     def act(state: State, key: Key, carry: Tree, timestep: Timestep, explore: bool = True) -> tuple[Array, Tree, Tree]:
-        first = teams.merge(timestep.first)
-        after, values = network.step(state.params.values, carry, rows(timestep.obs), first)
+        obs, first = teams.rows(timestep.obs, config.identity), teams.merge(timestep.first)
+        after, values = network.step(state.params.values, carry, obs, first)
         values = teams.split(values, num_agents)
         action = distributions.epsilon_greedy(key, values, epsilon(state, explore), timestep.obs.legal)
         return action.astype(action_space.dtype), after, teams.split(carry, num_agents)  # a window begins with it
 
     def loss(params: Params, state: State, sample: Sample, keys: Key) -> tuple[Array, Any]:
         steps, hyper = sample.items.steps, state.config
-        seen = teams.merge(steps, 1)._replace(obs=rows(steps.obs, 1), next_obs=rows(steps.next_obs, 1))
-        carry = teams.merge(sample.items.carry)
+        seen, carry = teams.row_steps(steps, config.identity), teams.merge(sample.items.carry)
         _, values, ahead = on_policy.look(network, params.values, carry, seen)
         _, _, target_ahead = on_policy.look(network, state.target.values, carry, seen)
         judge = distributions.masked(ahead if config.double else target_ahead, seen.next_obs.legal)

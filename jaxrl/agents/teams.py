@@ -19,7 +19,7 @@ from jaxrl.agents import rollouts
 from jaxrl.errors import UsageError, at_least, unknown
 from jaxrl.spaces import Box
 from jaxrl.statistics import Mean
-from jaxrl.types import Agent, Array, Environment, Key, Observation, Rollout, Timestep, Tree
+from jaxrl.types import Agent, Array, Environment, Key, Observation, Rollout, Timestep, Transition, Tree
 
 
 class Config(NamedTuple):
@@ -70,6 +70,17 @@ def merge(tree: Tree, axis: int = 0) -> Tree:
 def split(tree: Tree, num_agents: int, axis: int = 0) -> Tree:
     """The inverse of `merge`."""
     return jax.tree.map(lambda x: x.reshape(*x.shape[:axis], -1, num_agents, *x.shape[axis + 1 :]), tree)
+
+
+def rows(obs: Observation, identity: bool, axis: int = 0) -> Observation:
+    """obs [..., N, A, ...] as a network of one agent sees them: [..., N * A, ...], without the state of the world."""
+    return merge((with_identity(obs) if identity else obs)._replace(state=None), axis)
+
+
+def row_steps(steps: Transition, identity: bool) -> Transition:
+    """Steps [T, N, A, ...] as those of N * A rows."""
+    obs, next_obs = (rows(obs, identity, 1) for obs in (steps.obs, steps.next_obs))
+    return merge(steps, 1)._replace(obs=obs, next_obs=next_obs)
 
 
 def world(obs: Observation) -> Array:

@@ -21,6 +21,7 @@ import optax
 from jaxrl import distributions, losses, trees
 from jaxrl.agents import on_policy
 from jaxrl.agents.normalisers import Normalisers, normalise, running
+from jaxrl.agents.on_policy import Both
 from jaxrl.statistics import Mean
 from jaxrl.types import Agent, Array, Key, Network, Observation, Rollout, Timestep, Transition, Tree
 
@@ -41,13 +42,6 @@ class Config(NamedTuple):
     discount: float = 0.99
     trace_decay: float = 0.95
     max_gradient_norm: float = math.inf  # of the value
-
-
-class Both(NamedTuple):
-    """Anything of which policy and value have one each."""
-
-    actor: Tree
-    critic: Tree
 
 
 class State(NamedTuple):

@@ -27,20 +27,12 @@ PRESETS: dict[tuple[str, str | None], Preset] = {
     ("qmix", None): Preset("Rashid et al. 2018, as r2d2", 500_000, 8, 5),
     **{
         (name, "two_step_game"): Preset(
-            "Rashid et al. 2018, appendix: data that is wholly random",
-            20_000,
-            8,
-            5,
+            "Rashid et al. 2018, appendix: data that is wholly random", 20_000, 8, 5,
             {
-                "buffer_size": 4_000,
-                "learning_starts": 400,
-                "gradient_steps": 0.2,
-                "discount": 0.99,
-                "epsilon_end": 1.0,
-                "learning_rate": 2e-3,
-                "length": 2,
+                "buffer_size": 4_000, "learning_starts": 400, "gradient_steps": 0.2, "discount": 0.99,
+                "epsilon_end": 1.0, "learning_rate": 2e-3, "length": 2,
             },
         )
         for name in ("vdn", "qmix")
     },
-}
+}  # fmt: skip
